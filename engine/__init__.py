@@ -1,0 +1,1 @@
+"""Turns pixels into pixels: images, models, backends, tiling, degradation, metrics."""

@@ -1,0 +1,1 @@
+"""The windows, and the front door `pellucid`."""

@@ -1,0 +1,1 @@
+"""Native image degradation (C++ and CUDA) behind a plain C ABI."""

@@ -1,0 +1,87 @@
+"""The front door: `pellucid` opens the window, `pellucid COMMAND ...` hands over to the engine or the trainer.
+
+Nothing heavy is imported before it is known what is wanted, so that every command starts at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+ENGINE_COMMANDS = ("restore", "evaluate", "blend", "models", "degrade", "doctor", "bench", "completion")
+TRAINER_COMMANDS = ("train", "runs", "watch", "dataset")
+
+USAGE = """\
+usage: pellucid [FILE ...]            open the window, with these pictures
+       pellucid COMMAND ... [--json]  run on the command line
+
+  restore     make pictures larger and sharper
+  evaluate    score a model on a folder of pictures
+  blend       mix a faithful and a vivid model into one
+  models      list, show, import, rename and remove models
+  degrade     damage pictures as training does
+  train       train a model from a folder of pictures
+  runs        list, watch, pause, resume and stop trainings
+  watch       follow a training in the terminal
+  dataset     check a folder of pictures before training on it
+  doctor      say what this machine has and can do
+  bench       measure speed, memory and seams on this machine
+  completion  print a completion script for your shell
+
+pellucid COMMAND --help tells more. --version prints the version.
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit code: 0 done, 1 some files failed, 2 wrong usage, 130 interrupted."""
+    words = sys.argv[1:] if arguments is None else arguments
+    command = next((word for word in words if not word.startswith("-")), "")
+    if command in TRAINER_COMMANDS:
+        return _hand_over("trainer.cli", words)
+    if command in ENGINE_COMMANDS:
+        return _hand_over("engine.cli", words)
+    if "--version" in words:
+        return _hand_over("engine.cli", ["--version"])
+    if "--help" in words or "-h" in words:
+        print(USAGE, end="")
+        return 0
+    if unknown := [word for word in words if word.startswith("-")]:
+        print(f"pellucid: there is no option {unknown[0]} here.\n\n{USAGE}", file=sys.stderr, end="")
+        return 2
+    if command and len(words) == 1 and not _names_a_file(command):
+        return _unknown_command(command)
+    return _open_window(words)
+
+
+def _hand_over(module: str, words: list[str]) -> int:
+    """By name, so that this module and the windows know nothing of what lies behind."""
+    return int(import_module(module).main(words))
+
+
+def _open_window(files: list[str]) -> int:
+    try:
+        run = import_module("gui.app").run
+    except ImportError as error:
+        print(f"pellucid: the window cannot open, because {error}.", file=sys.stderr)
+        print("          The command line works without it: pellucid restore IN... -o OUT", file=sys.stderr)
+        return 1
+    return int(run(files))
+
+
+def _names_a_file(word: str) -> bool:
+    from pathlib import Path
+
+    return Path(word).exists() or "." in word or "/" in word or "\\" in word
+
+
+def _unknown_command(word: str) -> int:
+    from difflib import get_close_matches
+
+    nearest = get_close_matches(word, [*ENGINE_COMMANDS, *TRAINER_COMMANDS], n=1)
+    meant = f" Did you mean {nearest[0]}?" if nearest else ""
+    print(f"pellucid: there is no command or file {word!r}.{meant}\n\n{USAGE}", file=sys.stderr, end="")
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -102,6 +102,18 @@ class PreviewRequest(_Message):
     options: RestoreOptions = RestoreOptions()
 
 
+class SourceRequest(_Message):
+    """Decode a file for the eye only: upright, sRGB. For formats that the window cannot read by itself.
+
+    `longest` > 0: shrunk so that neither side is longer (thumbnails); 0: as it is. Answered by SourceReady or Failed.
+    """
+
+    job: str
+    source: str
+    longest: int = 0
+    max_megapixels: float = 500.0
+
+
 class Cancel(_Message):
     job: str
 
@@ -118,7 +130,7 @@ class Shutdown(_Message):
     """Finish the running tile, cancel everything else, and exit 0."""
 
 
-Request = RestoreRequest | PreviewRequest | Cancel | Pause | Resume | Shutdown
+Request = RestoreRequest | PreviewRequest | SourceRequest | Cancel | Pause | Resume | Shutdown
 
 
 class BackendReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -189,6 +201,18 @@ class PreviewReady(_Message):
     seconds: float
 
 
+class SourceReady(_Message):
+    """A decoded picture, (height, width, channels) uint8, in the mapped file `pixels`."""
+
+    job: str
+    pixels: str
+    width: int
+    height: int
+    channels: int
+    full_width: int
+    full_height: int
+
+
 class Notice(_Message):
     """Something the user should know that is no failure: a tile repeated in higher precision, a smaller tile, ..."""
 
@@ -235,7 +259,18 @@ class Crashed(_Message):
 
 
 Event = (
-    Ready | Accepted | Progress | BandReady | PreviewReady | Notice | Restored | Skipped | Failed | Cancelled | Crashed
+    Ready
+    | Accepted
+    | Progress
+    | BandReady
+    | PreviewReady
+    | SourceReady
+    | Notice
+    | Restored
+    | Skipped
+    | Failed
+    | Cancelled
+    | Crashed
 )
 Terminal = Restored | Skipped | Failed | Cancelled | Crashed
 

@@ -1,0 +1,96 @@
+"""SRVGG "compact": a plain stack of convolutions at input resolution, one pixel shuffle, plus the enlarged input.
+
+State-dict names are the community's: body.0 is the first convolution, odd numbers are PReLU slopes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import msgspec
+
+from engine.models.arch.architecture import Architecture, OpenVinoGraph, Shapes
+from engine.models.model import Weights
+
+if TYPE_CHECKING:
+    import torch
+
+
+class CompactArgs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    features: Annotated[int, msgspec.Meta(ge=1, le=512)] = 64
+    convolutions: Annotated[int, msgspec.Meta(ge=0, le=128)] = 16
+    """Between the first and the last one."""
+    scale: Literal[1, 2, 3, 4, 8] = 4
+
+
+def _last(args: CompactArgs) -> int:
+    """Number of the last convolution in `body`."""
+    return 2 * args.convolutions + 2
+
+
+def parameter_shapes(args: CompactArgs) -> Shapes:
+    f = args.features
+    shapes: Shapes = {}
+    for i in range(0, _last(args), 2):
+        shapes[f"body.{i}.weight"] = (f, 3 if i == 0 else f, 3, 3)
+        shapes[f"body.{i}.bias"] = (f,)
+        shapes[f"body.{i + 1}.weight"] = (f,)
+    shapes[f"body.{_last(args)}.weight"] = (3 * args.scale**2, f, 3, 3)
+    shapes[f"body.{_last(args)}.bias"] = (3 * args.scale**2,)
+    return shapes
+
+
+def torch_module(args: CompactArgs) -> torch.nn.Module:
+    from torch import nn
+    from torch.nn import functional
+
+    class Compact(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            layers: list[nn.Module] = []
+            for i in range(args.convolutions + 1):
+                layers.append(nn.Conv2d(3 if i == 0 else args.features, args.features, 3, padding=1))
+                layers.append(nn.PReLU(args.features))
+            layers.append(nn.Conv2d(args.features, 3 * args.scale**2, 3, padding=1))
+            self.body = nn.ModuleList(layers)
+
+        def forward(self, picture: torch.Tensor) -> torch.Tensor:
+            """(n, 3, h, w) -> (n, 3, h*scale, w*scale), both 0..1."""
+            x = picture
+            for layer in self.body:
+                x = layer(x)
+            detail = functional.pixel_shuffle(x, args.scale)
+            return detail + functional.interpolate(picture, scale_factor=args.scale, mode="nearest")
+
+    return Compact()
+
+
+def openvino_graph(args: CompactArgs, weights: Weights, tile: tuple[int, int] | None = None) -> OpenVinoGraph:
+    from engine.models.arch.graph import GraphBuilder
+
+    graph = GraphBuilder(weights, tile)
+    x = graph.picture
+    for i in range(0, _last(args), 2):
+        x = graph.prelu(graph.convolution(x, f"body.{i}"), f"body.{i + 1}.weight")
+    x = graph.convolution(x, f"body.{_last(args)}")
+    # The enlarged input enters before the shuffle, where it is only each channel repeated.
+    base = graph.ops.gather(
+        graph.picture, graph.constant([c for c in range(3) for _ in range(args.scale**2)], int), graph.constant(1, int)
+    )
+    return graph.finish(graph.pixel_shuffle(graph.ops.add(x, base), args.scale), COMPACT.id)
+
+
+def receptive_radius(args: CompactArgs) -> int:
+    return args.convolutions + 2
+
+
+COMPACT = Architecture(
+    id="compact",
+    args_type=CompactArgs,
+    parameter_shapes=parameter_shapes,
+    torch_module=torch_module,
+    openvino_graph=openvino_graph,
+    scale=lambda args: int(args.scale),
+    receptive_radius=receptive_radius,
+    multiple=lambda args: 1,
+)

@@ -127,7 +127,9 @@ def install(part: str, what: str, dependencies: bool = False) -> None:
     command: list[str | Path] = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     if not dependencies:
         command.append("--no-deps")
-    run([*command, "-r", requirements], f"pip could not install {what}; its last words are above. Is the network there?")
+    run(
+        [*command, "-r", requirements], f"pip could not install {what}; its last words are above. Is the network there?"
+    )
     step.mark_done()
 
 
@@ -144,7 +146,9 @@ def build_native() -> None:
         return
     install("build", "the build tools")
     if not any(shutil.which(name) for name in ("c++", "g++", "clang++", "cl")) and not WINDOWS:
-        raise SetupFailed("A C++ compiler is needed. On Debian or Ubuntu: apt install g++; on macOS: xcode-select --install")
+        raise SetupFailed(
+            "A C++ compiler is needed. On Debian or Ubuntu: apt install g++; on macOS: xcode-select --install"
+        )
     say("Building the native code ...")
     run(
         [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-build-isolation",

@@ -72,7 +72,7 @@ class RestoreOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     """Largest picture that is opened, and the largest result is 16 times that: a guard against hostile files."""
 
 
-class RestoreRequest(_Message):
+class RestoreRequest(_Message, frozen=True):
     """Restore one file. `target` is a folder, or a file when it ends in a known image extension."""
 
     job: str
@@ -92,7 +92,7 @@ class Region(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=True):
     height: int
 
 
-class PreviewRequest(_Message):
+class PreviewRequest(_Message, frozen=True):
     """Restore one region only, for the eye. A newer request with the same `view` makes an older one obsolete."""
 
     job: str
@@ -102,7 +102,7 @@ class PreviewRequest(_Message):
     options: RestoreOptions = RestoreOptions()
 
 
-class SourceRequest(_Message):
+class SourceRequest(_Message, frozen=True):
     """Decode a file for the eye only: upright, sRGB. For formats that the window cannot read by itself.
 
     `longest` > 0: shrunk so that neither side is longer (thumbnails); 0: as it is. Answered by SourceReady or Failed.
@@ -114,19 +114,19 @@ class SourceRequest(_Message):
     max_megapixels: float = 500.0
 
 
-class Cancel(_Message):
+class Cancel(_Message, frozen=True):
     job: str
 
 
-class Pause(_Message):
+class Pause(_Message, frozen=True):
     """Start no new tile until Resume."""
 
 
-class Resume(_Message):
+class Resume(_Message, frozen=True):
     pass
 
 
-class Shutdown(_Message):
+class Shutdown(_Message, frozen=True):
     """Finish the running tile, cancel everything else, and exit 0."""
 
 
@@ -140,7 +140,7 @@ class BackendReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     devices: list[str] = []
 
 
-class Ready(_Message):
+class Ready(_Message, frozen=True):
     """First event of a worker."""
 
     protocol: int
@@ -149,7 +149,7 @@ class Ready(_Message):
     backends: list[BackendReport] = []
 
 
-class Accepted(_Message):
+class Accepted(_Message, frozen=True):
     """The picture is open: what it is, and what will come out."""
 
     job: str
@@ -164,7 +164,7 @@ class Accepted(_Message):
     target: str
 
 
-class Progress(_Message):
+class Progress(_Message, frozen=True):
     """Coalesced: at most some ten a second a job."""
 
     job: str
@@ -175,7 +175,7 @@ class Progress(_Message):
     seconds_left: float | None = None
 
 
-class BandReady(_Message):
+class BandReady(_Message, frozen=True):
     """Rows `top` to `bottom` of the result lie in the mapped file `pixels`: (out_height, out_width, channels) uint8."""
 
     job: str
@@ -187,7 +187,7 @@ class BandReady(_Message):
     bottom: int
 
 
-class PreviewReady(_Message):
+class PreviewReady(_Message, frozen=True):
     """A whole restored region, (height, width, channels) uint8, in the mapped file `pixels`."""
 
     job: str
@@ -201,7 +201,7 @@ class PreviewReady(_Message):
     seconds: float
 
 
-class SourceReady(_Message):
+class SourceReady(_Message, frozen=True):
     """A decoded picture, (height, width, channels) uint8, in the mapped file `pixels`."""
 
     job: str
@@ -213,14 +213,14 @@ class SourceReady(_Message):
     full_height: int
 
 
-class Notice(_Message):
+class Notice(_Message, frozen=True):
     """Something the user should know that is no failure: a tile repeated in higher precision, a smaller tile, ..."""
 
     job: str
     text: str
 
 
-class Restored(_Message):
+class Restored(_Message, frozen=True):
     job: str
     target: str
     width: int
@@ -232,24 +232,24 @@ class Restored(_Message):
     model: str
 
 
-class Skipped(_Message):
+class Skipped(_Message, frozen=True):
     job: str
     target: str
     reason: str
 
 
-class Failed(_Message):
+class Failed(_Message, frozen=True):
     job: str
     code: str
     message: str
     hint: str = ""
 
 
-class Cancelled(_Message):
+class Cancelled(_Message, frozen=True):
     job: str
 
 
-class Crashed(_Message):
+class Crashed(_Message, frozen=True):
     """Made by the client, never sent: the worker ended without a terminal message for this job."""
 
     job: str
@@ -275,8 +275,8 @@ Event = (
 Terminal = Restored | Skipped | Failed | Cancelled | Crashed
 
 _encoder = msgspec.json.Encoder()
-_request_decoder = msgspec.json.Decoder(Request)
-_event_decoder = msgspec.json.Decoder(Event)
+_request_decoder: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
+_event_decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 
 
 def encode(message: Request | Event) -> bytes:

@@ -44,7 +44,8 @@ class Output:
         cells = [[_cell(value) for value in row] for row in rows]
         widths = [max(len(row[column]) for row in [list(headers), *cells]) for column in range(len(headers))]
         numeric = [
-            bool(cells) and all(row[column].lstrip("-").replace(".", "", 1).isdigit() or not row[column] for row in cells)
+            bool(cells)
+            and all(row[column].lstrip("-").replace(".", "", 1).isdigit() or not row[column] for row in cells)
             for column in range(len(headers))
         ]
         for row in [list(headers), ["-" * width for width in widths], *cells]:

@@ -44,7 +44,7 @@ class ImageBuffer:
 
     @property
     def is_grey(self) -> bool:
-        return self.colour.shape[2] == 1
+        return bool(self.colour.shape[2] == 1)
 
     @property
     def bits(self) -> int:

@@ -1,0 +1,64 @@
+"""From a preset's name or a TOML file, with overrides, to a checked configuration."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from engine.errors import Code, PellucidError
+from engine.wire_training import TrainingConfig, config_from_tree, format_config, override, presets_folder
+
+
+def preset_names() -> list[str]:
+    return sorted(path.stem for path in presets_folder().glob("*.toml"))
+
+
+def load_config(preset_or_file: str, assignments: Sequence[str] = (), data: Sequence[str] = ()) -> TrainingConfig:
+    """`preset_or_file`: name of a preset or path of a TOML file; `assignments`: key.path=value, applied in order;
+    `data`: folders that replace data.train. Relative paths in the file are relative to the working directory."""
+    path = _find(preset_or_file)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise PellucidError(
+            Code.FILE_UNREADABLE, f"{path} cannot be read: {error.strerror}.", path=str(path)
+        ) from error
+    except UnicodeDecodeError as error:
+        raise PellucidError(Code.CONFIG, f"{path} is not UTF-8 text.", path=str(path)) from error
+    source = path.name
+    try:
+        tree: dict[str, Any] = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise PellucidError(Code.CONFIG, f"{source} is not valid TOML: {error}.", path=str(path)) from error
+    for assignment in assignments:
+        override(tree, assignment)
+    if data:
+        override_data(tree, data)
+    return config_from_tree(tree, source)
+
+
+def override_data(tree: dict[str, Any], folders: Sequence[str]) -> None:
+    """Train from these folders instead; made absolute, since a run outlives the directory it was started in."""
+    section = tree.setdefault("data", {})
+    section["train"] = [str(Path(folder).expanduser().resolve()) for folder in folders]
+
+
+def recipe_hash(config: TrainingConfig) -> str:
+    """SHA-256 of the whole configuration as TOML: what the card of a model calls its recipe."""
+    return hashlib.sha256(format_config(config).encode()).hexdigest()
+
+
+def _find(preset_or_file: str) -> Path:
+    names = preset_names()
+    if preset_or_file in names:
+        return presets_folder() / f"{preset_or_file}.toml"
+    path = Path(preset_or_file).expanduser()
+    if path.is_file():
+        return path
+    near = difflib.get_close_matches(preset_or_file, names, n=1, cutoff=0.4)
+    hint = f"Did you mean {near[0]}?" if near else f"Presets: {', '.join(names)}."
+    raise PellucidError(Code.CONFIG, f"{preset_or_file} is neither a preset nor a file.", hint, name=preset_or_file)

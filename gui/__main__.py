@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-ENGINE_COMMANDS = ("restore", "evaluate", "blend", "models", "degrade", "doctor", "bench", "completion")
+ENGINE_COMMANDS = ("restore", "evaluate", "blend", "models", "degrade", "doctor", "bench")
 TRAINER_COMMANDS = ("train", "runs", "watch", "dataset")
 
 USAGE = """\
@@ -40,6 +40,8 @@ def main(arguments: list[str] | None = None) -> int:
         return _hand_over("trainer.cli", words)
     if command in ENGINE_COMMANDS:
         return _hand_over("engine.cli", words)
+    if command == "completion":
+        return int(import_module("engine.cli.completion").main(words, ["engine.cli", "trainer.cli"]))
     if "--version" in words:
         return _hand_over("engine.cli", ["--version"])
     if "--help" in words or "-h" in words:
@@ -77,7 +79,7 @@ def _names_a_file(word: str) -> bool:
 def _unknown_command(word: str) -> int:
     from difflib import get_close_matches
 
-    nearest = get_close_matches(word, [*ENGINE_COMMANDS, *TRAINER_COMMANDS], n=1)
+    nearest = get_close_matches(word, [*ENGINE_COMMANDS, *TRAINER_COMMANDS, "completion"], n=1)
     meant = f" Did you mean {nearest[0]}?" if nearest else ""
     print(f"pellucid: there is no command or file {word!r}.{meant}\n\n{USAGE}", file=sys.stderr, end="")
     return 2

@@ -15,8 +15,13 @@ COMMANDS = {
     "degrade": ("engine.degrade.cli", "add_degrade_parser"),
     "doctor": ("engine.cli.doctor", "add_doctor_parser"),
     "bench": ("engine.bench", "add_bench_parser"),
-    "completion": ("engine.cli.completion", "add_completion_parser"),
 }
+
+
+def add_all_parsers(subparsers: Subparsers) -> None:
+    """The parsers of every command: for the completion script, which must know them all."""
+    for command in COMMANDS:
+        _add_parser(command, subparsers)
 
 
 def main(words: Sequence[str]) -> int:
@@ -27,9 +32,9 @@ def main(words: Sequence[str]) -> int:
         print(version_line())
         return 0
     command = next(word for word in words if not word.startswith("-"))
+    return run_command_line(words, lambda subparsers: _add_parser(command, subparsers))
 
-    def add_parser(subparsers: Subparsers) -> None:
-        module, function = COMMANDS[command]
-        getattr(import_module(module), function)(subparsers)
 
-    return run_command_line(words, add_parser)
+def _add_parser(command: str, subparsers: Subparsers) -> None:
+    module, function = COMMANDS[command]
+    getattr(import_module(module), function)(subparsers)

@@ -1,0 +1,89 @@
+"""From the network's rows to the file's rows: mix with the original, resize, join alpha, round. Row by row, so that no
+step needs memory for the whole result.
+
+Every step takes (rows, width, channels) float32, 0..1, from top to bottom in pieces of any height, and hands what is
+complete to the next one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.image.resample import RowResampler, Rows
+
+Samples = npt.NDArray[Any]
+"""(rows, width, channels), uint8 or uint16."""
+
+Sink = Callable[[Rows], None]
+
+
+def to_grey(onward: Sink) -> Sink:
+    """One channel: the mean of the three that a network makes of a grey picture."""
+    return lambda rows: onward(rows.mean(axis=2, keepdims=True))
+
+
+def resize(onward: Sink, height: int, width: int, new_height: int, new_width: int) -> Sink:
+    """The network's size to the size that was asked for."""
+    if (height, width) == (new_height, new_width):
+        return onward
+    resampler = RowResampler(height, width, new_height, new_width)
+
+    def push(rows: Rows) -> None:
+        if len(resized := resampler.push(rows)):
+            onward(resized)
+
+    return push
+
+
+def mix_original(onward: Sink, original: Callable[[int, int], Rows], source: tuple[int, int], scale: int, strength: float) -> Sink:
+    """`strength` of the network's rows and the rest of the plainly enlarged original.
+
+    `original(top, bottom)` gives source rows (rows, width, 3) as float32; `source`: its height and width.
+    """
+    if strength == 1.0:
+        return onward
+    height, width = source
+    enlarger = RowResampler(height, width, height * scale, width * scale, "bicubic")
+    read = 0
+    waiting = np.empty((0, width * scale, 3), np.float32)
+
+    def push(rows: Rows) -> None:
+        nonlocal read, waiting
+        while len(waiting) < len(rows):
+            bottom = min(read + _ORIGINAL_ROWS, height)
+            waiting = np.concatenate([waiting, enlarger.push(original(read, bottom))])
+            read = bottom
+        plain, waiting = waiting[: len(rows)], waiting[len(rows) :].copy()
+        onward(strength * rows + (1.0 - strength) * plain)
+
+    return push
+
+
+_ORIGINAL_ROWS = 64
+"""Source rows enlarged at a time."""
+
+
+def join_alpha(onward: Sink, alpha: npt.NDArray[np.float32]) -> Sink:
+    """Adds the finished alpha plane, (height, width) float32 0..1 (possibly a mapped file), as the last channel."""
+    top = 0
+
+    def push(rows: Rows) -> None:
+        nonlocal top
+        plane = alpha[top : top + len(rows), :, None]
+        top += len(rows)
+        onward(np.concatenate([rows, plane], axis=2))
+
+    return push
+
+
+def quantise(rows: Rows, bits: int) -> Samples:
+    """0..1 to whole steps of 8 or 16 bits, rounded to the nearest; what lies outside is clipped."""
+    top = np.float32((1 << bits) - 1)
+    scaled = np.multiply(rows, top)
+    np.clip(scaled, 0, top, out=scaled)
+    np.rint(scaled, out=scaled)
+    return scaled.astype(np.uint8 if bits == 8 else np.uint16)

@@ -1,0 +1,70 @@
+"""The front door hands every command to the right place, says what is wrong in a sentence, and loads nothing heavy."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from engine.cli.frame import run_command_line
+from engine.cli.output import Output
+from gui.__main__ import main
+
+
+def test_help_and_version_answer_without_loading_anything_heavy() -> None:
+    program = (
+        "import sys; from gui.__main__ import main; main(['--help']); main(['--version']);"
+        "heavy = {'torch', 'numpy', 'openvino', 'PySide6', 'PIL'} & set(sys.modules); assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_a_misspelt_command_is_answered_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["resto"]) == 2
+    assert "Did you mean restore?" in capsys.readouterr().err
+
+
+def test_an_unknown_option_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--frobnicate"]) == 2
+    assert "no option --frobnicate" in capsys.readouterr().err
+
+
+def test_an_unknown_option_of_a_command_is_answered_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--jsn"]) == 2
+    error = capsys.readouterr().err
+    assert "There is no option --jsn." in error
+    assert "--json" in error
+    assert "Traceback" not in error
+
+
+def test_json_is_understood_anywhere(capsys: pytest.CaptureFixture[str]) -> None:
+    def add(subparsers: object) -> None:
+        parser = subparsers.add_parser("hello")  # type: ignore[attr-defined]
+
+        def run(_: object, output: Output) -> int:
+            output.line({"hello": "world"})
+            output.say("not for programs")
+            return 0
+
+        parser.set_defaults(run=run)
+
+    for words in (["--json", "hello"], ["hello", "--json"]):
+        assert run_command_line(words, add) == 0
+        assert capsys.readouterr().out == '{"hello": "world"}\n'
+
+
+def test_an_interrupted_command_ends_with_130(capsys: pytest.CaptureFixture[str]) -> None:
+    def add(subparsers: object) -> None:
+        def run(*_: object) -> int:
+            raise KeyboardInterrupt
+
+        subparsers.add_parser("wait").set_defaults(run=run)  # type: ignore[attr-defined]
+
+    assert run_command_line(["wait"], add) == 130
+    assert "interrupted" in capsys.readouterr().err
+
+
+def test_wrong_usage_in_json_is_a_record(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["restore", "--json"]) == 2
+    assert '"error": "usage"' in capsys.readouterr().out

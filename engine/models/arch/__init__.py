@@ -5,12 +5,16 @@ from __future__ import annotations
 from engine.errors import Code, PellucidError
 from engine.models.arch.architecture import Architecture, OpenVinoGraph, Shapes, nearest_name_hint
 from engine.models.arch.compact import COMPACT
+from engine.models.arch.latticenet import LATTICENET
 from engine.models.arch.msrresnet import MSRRESNET
 from engine.models.arch.rrdbnet import RRDBNET
+from engine.models.arch.shufflemixer import SHUFFLEMIXER
+from engine.models.arch.srresnet import SRRESNET
+from engine.models.arch.swinir import SWINIR
 
 __all__ = ["ARCHITECTURES", "Architecture", "OpenVinoGraph", "Shapes", "find_architecture"]
 
-ARCHITECTURES: tuple[Architecture, ...] = (COMPACT, MSRRESNET, RRDBNET)
+ARCHITECTURES: tuple[Architecture, ...] = (COMPACT, MSRRESNET, SRRESNET, RRDBNET, SWINIR, SHUFFLEMIXER, LATTICENET)
 
 
 def find_architecture(architecture_id: str) -> Architecture:

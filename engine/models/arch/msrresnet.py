@@ -1,4 +1,4 @@
-"""MSRResNet: residual blocks without normalisation, pixel-shuffle stages, LeakyReLU 0.1, and the bilinearly enlarged input."""
+"""MSRResNet: residual blocks without normalisation, pixel-shuffle stages, plus the bilinearly enlarged input."""
 
 from __future__ import annotations
 
@@ -116,16 +116,14 @@ def openvino_graph(args: MsrResNetArgs, weights: Weights, tile: tuple[int, int] 
 
 def receptive_radius(args: MsrResNetArgs) -> int:
     """First convolution and blocks count a pixel each; then each stage looks from a finer grid."""
-    radius = 0.0
     size = 1.0
     reaches = [1.0] * (1 + 2 * args.blocks)
     for factor in _stages(args):
         reaches.append(size)
         size /= factor
     reaches += [size, size]
-    radius = sum(reaches)
     # An output pixel lies up to half an input pixel off its own input pixel's centre.
-    return int(-(-(radius + 0.5 - size / 2) // 1))
+    return int(-(-(sum(reaches) + 0.5 - size / 2) // 1))
 
 
 MSRRESNET = Architecture(

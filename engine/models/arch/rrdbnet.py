@@ -1,6 +1,7 @@
 """RRDBNet of ESRGAN: residual-in-residual dense blocks, then nearest enlargements each followed by a convolution.
 
-State-dict names are the community's. Scales 1 and 2 fold pixels into channels first (pixel unshuffle) and enlarge by four.
+State-dict names are the community's. Scales 1 and 2 first fold pixels into channels (pixel unshuffle), then enlarge by
+four.
 """
 
 from __future__ import annotations
@@ -150,8 +151,8 @@ def openvino_graph(args: RrdbNetArgs, weights: Weights, tile: tuple[int, int] | 
 def receptive_radius(args: RrdbNetArgs) -> int:
     """In unshuffled pixels: 15 convolutions a block, two around the body, then four on finer grids."""
     coarse = 15 * args.blocks + 2
-    # conv_last and conv_hr reach 2 fine pixels, conv_up2 one more, the enlargement halves, conv_up1 adds one, halves again.
-    enlarged = -(-(-(-3 // 2) + 1) // 2)
+    # conv_last, conv_hr and conv_up2 reach 3 fine pixels; the enlargement halves them, conv_up1 adds one, halved again.
+    enlarged = 2
     return (coarse + enlarged) * _unshuffle(args) + _unshuffle(args) - 1
 
 

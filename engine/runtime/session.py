@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,12 @@ class SessionInfo:
     """Input pixels of context a tile needs on each side."""
     multiple: int
     """Tile sides (halo included) must be a multiple of this; 8 for SwinIR, 1 for convolutional nets."""
+    bytes_per_pixel: float = 0.0
+    """Memory that a running tile takes for each input pixel it reads, its result included; 0: not known."""
+    best_side: int = 0
+    """Tile side (halo included) beyond which this session becomes slower by the pixel; 0: the larger the better."""
+    feather: int = 0
+    """Input pixels on each side of a cut over which two tiles are blended; for nets that no halo makes exact."""
 
 
 class Session(Protocol):
@@ -44,3 +50,12 @@ class Session(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class Interruptible(Protocol):
+    """A session that can leave a running tile unfinished, for a user who cancels."""
+
+    def interrupt(self) -> None:
+        """Every `run` in flight ends soon, with engine.errors.Cancelled; later ones are not touched."""
+        ...

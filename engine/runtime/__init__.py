@@ -1,0 +1,1 @@
+"""The backends: each opens a model as a session that turns tiles into larger tiles."""

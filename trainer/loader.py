@@ -33,8 +33,8 @@ Crops = npt.NDArray[np.uint8]
 class Damage(Protocol):
     """Makes damaged pictures out of sharp ones; an object that can be sent to another process."""
 
-    def __call__(self, crops: Crops, seeds: Sequence[int]) -> tuple[Crops, Crops]:
-        """(targets, damaged): what shall be learnt, and from what. One seed a crop, nothing shared between crops."""
+    def __call__(self, crops: Crops, numbers: Sequence[int]) -> tuple[Crops, Crops]:
+        """(targets, damaged): what shall be learnt, and from what. The damage of a crop follows from its number."""
         ...
 
 
@@ -72,7 +72,7 @@ class BatchSource(Dataset[Batch]):
         pairs = [self._cut(draw, problems) for draw in draws]
         targets = np.stack([target for target, _ in pairs])
         if self.damage is not None:
-            targets, damaged = self.damage(targets, [draw.damage_seed for draw in draws])
+            targets, damaged = self.damage(targets, [draw.number for draw in draws])
         else:
             damaged = np.stack([lq for _, lq in pairs if lq is not None])
         return Batch(position, torch.from_numpy(targets), torch.from_numpy(damaged), problems)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from engine.wire_training import AugmentConfig
 
-_ORDER, _POOL, _DRAW, _DAMAGE = range(4)
+_ORDER, _POOL, _DRAW = range(3)
 """Separate streams of one seed."""
 
 
@@ -23,14 +23,13 @@ class Draw:
     """One sample before its pixels are looked at. `top` and `left` are shares of the room there is: 0 <= x < 1."""
 
     number: int
+    """Names the sample: its degradation follows from it as well."""
     picture: int
     top: float
     left: float
     horizontal_flip: bool
     vertical_flip: bool
     transpose: bool
-    damage_seed: int
-    """Seeds this sample's degradation."""
 
     def place(self, room: tuple[int, int], step: int = 1) -> tuple[int, int]:
         """Top left corner on a grid of `step`, when `room` = (rows, columns) is what the crop leaves over."""
@@ -64,7 +63,6 @@ class Sampler:
             horizontal_flip=bool(values[2] < self.augment.horizontal_flip),
             vertical_flip=bool(values[3] < self.augment.vertical_flip),
             transpose=bool(values[4] < self.augment.transpose),
-            damage_seed=int(_stream(self.seed, _DAMAGE, number).integers(0, 2**63)),
         )
 
 

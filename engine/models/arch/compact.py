@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
+import numpy as np
 
 from engine.models.arch.architecture import Architecture, OpenVinoGraph, Shapes
 from engine.models.model import Weights
@@ -74,9 +75,8 @@ def openvino_graph(args: CompactArgs, weights: Weights, tile: tuple[int, int] | 
         x = graph.prelu(graph.convolution(x, f"body.{i}"), f"body.{i + 1}.weight")
     x = graph.convolution(x, f"body.{_last(args)}")
     # The enlarged input enters before the shuffle, where it is only each channel repeated.
-    base = graph.ops.gather(
-        graph.picture, graph.constant([c for c in range(3) for _ in range(args.scale**2)], int), graph.constant(1, int)
-    )
+    copies = graph.constant(np.repeat([0, 1, 2], args.scale**2), np.int64)
+    base = graph.ops.gather(graph.picture, copies, graph.constant(1, np.int64))
     return graph.finish(graph.pixel_shuffle(graph.ops.add(x, base), args.scale), COMPACT.id)
 
 

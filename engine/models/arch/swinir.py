@@ -234,8 +234,8 @@ def torch_module(args: SwinIrArgs) -> torch.nn.Module:
             y = x
             for block in self.residual_group.get_submodule("blocks").children():
                 y = block(y, mask)
-            y = self.conv(y.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-            return x + y
+            detail: torch.Tensor = self.conv(y.permute(0, 3, 1, 2))
+            return x + detail.permute(0, 2, 3, 1)
 
     class SwinIr(nn.Module):
         def __init__(self) -> None:

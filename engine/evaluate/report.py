@@ -74,8 +74,8 @@ class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             "border": self.border,
             "images": len(self.pictures),
             "failed": len(self.failed),
-            **_plain("", ours),
-            **_plain("bicubic_", baseline),
+            **plain_scores("", ours),
+            **plain_scores("bicubic_", baseline),
             "perceptual_metric": self.perceptual or None,
             "seconds": round(sum(picture.seconds for picture in self.pictures), 3),
         }
@@ -131,7 +131,8 @@ def _mean(scores: list[Scores]) -> Scores | None:
     )
 
 
-def _plain(prefix: str, scores: Scores | None) -> dict[str, Any]:
+def plain_scores(prefix: str, scores: Scores | None) -> dict[str, Any]:
+    """The figures by name as JSON has them: None for what is infinite or does not exist."""
     names = Scores.__struct_fields__
     values = {name: getattr(scores, name) if scores else None for name in names}
     return {

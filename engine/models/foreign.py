@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib.machinery
 import importlib.util
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,7 +106,9 @@ def _load_with_spandrel(where: str, weights: Mapping[str, npt.NDArray[np.float32
 
     state = {name: torch.from_numpy(value.copy()) for name, value in weights.items()}
     try:
-        described = spandrel.ModelLoader(device="cpu").load_from_state_dict(state)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # spandrel's own, about torch's future
+            described = spandrel.ModelLoader(device="cpu").load_from_state_dict(state)
     except spandrel.UnsupportedModelError as error:
         raise PellucidError(
             Code.MODEL_UNSUPPORTED,
@@ -123,7 +126,7 @@ def _load_with_spandrel(where: str, weights: Mapping[str, npt.NDArray[np.float32
     ) != (3, 3):
         raise PellucidError(
             Code.MODEL_UNSUPPORTED,
-            f"{where} holds a {described.architecture.name} network, which does not turn a colour picture into another.",
+            f"{where} holds a {described.architecture.name} network, which does not turn colour pictures into others.",
             "Pellucid restores and upscales colour pictures.",
         )
     return described

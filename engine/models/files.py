@@ -26,6 +26,8 @@ from engine.models.card import Card
 from engine.models.model import Model, Weights
 
 CARD_KEY = "pellucid"
+HASH_KEY = "pellucid_weights"
+"""Header metadata: the weights hash, so that the library finds a pair's other half without reading weights."""
 MAX_HEADER_BYTES = 16 << 20
 MAX_FILE_BYTES = 4 << 30
 MAX_NAME_LENGTH = 120
@@ -56,8 +58,8 @@ class Header:
     """Byte of the file at which tensor offsets count from."""
 
 
-def read_header(path: Path) -> Header:
-    """The checked header of a safetensors file: names, types and shapes whose bytes all lie inside the file."""
+def _read_raw_header(path: Path) -> tuple[int, bytes]:
+    """Size of the file, and the header's JSON."""
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
@@ -69,14 +71,20 @@ def read_header(path: Path) -> Header:
         raise unreadable(path, error) from error
     if size > MAX_FILE_BYTES:
         raise _corrupt(path, f"it is larger than {MAX_FILE_BYTES >> 30} GiB")
+    return size, raw
+
+
+def read_header(path: Path) -> Header:
+    """The checked header of a safetensors file: names, types and shapes whose bytes all lie inside the file."""
+    size, raw = _read_raw_header(path)
     try:
         parts = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
         metadata = msgspec.json.decode(parts.pop("__metadata__", msgspec.Raw(b"{}")), type=dict[str, str])
         tensors = {name: msgspec.json.decode(part, type=TensorEntry) for name, part in parts.items()}
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _corrupt(path, "its header is not the JSON of a safetensors file") from error
-    _check_layout(path, tensors, size - 8 - length)
-    return Header(tensors, metadata, 8 + length)
+    _check_layout(path, tensors, size - 8 - len(raw))
+    return Header(tensors, metadata, 8 + len(raw))
 
 
 def _check_layout(path: Path, tensors: Mapping[str, TensorEntry], data_bytes: int) -> None:
@@ -126,13 +134,25 @@ def decode_values(raw: bytes | bytearray | memoryview, dtype: str) -> npt.NDArra
         return values.astype(np.float32) if dtype in FLOATS else values.copy()
 
 
-def read_card(path: Path) -> Card | None:
-    """The card alone, from the header: no weights are read. None when the file is a safetensors without one."""
-    return _card_of(path, read_header(path))
+class _MetadataOnly(msgspec.Struct):
+    metadata: dict[str, str] = msgspec.field(name="__metadata__", default_factory=dict)
 
 
-def _card_of(path: Path, header: Header) -> Card | None:
-    text = header.metadata.get(CARD_KEY)
+def read_card(path: Path) -> tuple[Card | None, str]:
+    """The card and the recorded weights hash, without a look at the tensors: quick, for lists.
+
+    No card: the file is a safetensors of another program.
+    """
+    _, raw = _read_raw_header(path)
+    try:
+        metadata = msgspec.json.decode(raw, type=_MetadataOnly).metadata
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _corrupt(path, "its header is not the JSON of a safetensors file") from error
+    return _card_of(path, metadata), metadata.get(HASH_KEY, "")
+
+
+def _card_of(path: Path, metadata: Mapping[str, str]) -> Card | None:
+    text = metadata.get(CARD_KEY)
     if text is None:
         return None
     try:
@@ -159,7 +179,7 @@ def check_name(name: str, path: Path | None = None) -> None:
 def read_model(path: Path) -> Model:
     """A model file of ours, with everything its card claims checked against its tensors."""
     header = read_header(path)
-    card = _card_of(path, header)
+    card = _card_of(path, header.metadata)
     if card is None:
         raise PellucidError(
             Code.MODEL_UNSUPPORTED,
@@ -265,10 +285,11 @@ def write_model(model: Model, path: Path, precision: Literal["fp32", "fp16"] = "
                 f'The tensor "{name}" of {model.card.name} holds values that {precision} cannot hold.',
                 "Write it as fp32." if precision == "fp16" else "Its training had diverged.",
             )
+    kept = {name: value.astype(np.float32) for name, value in tensors.items()}
+    metadata = {"format": "pt", CARD_KEY: msgspec.json.encode(model.card).decode(), HASH_KEY: weights_hash(kept)}
     if model.card.architecture not in (FOREIGN, *CLASSICAL):
         architecture = find_architecture(model.card.architecture)
         tensors.update(architecture.community_constants(architecture.read_arguments(model.card.arguments)))
-    metadata = {"format": "pt", CARD_KEY: msgspec.json.encode(model.card).decode()}
     write_atomically(path, _safetensors_parts(tensors, metadata))
 
 

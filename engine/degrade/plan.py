@@ -165,12 +165,15 @@ class _PlanFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     operations: list[dict[str, str | int | float | bool | list[float]]]
 
 
-def draw_plan(recipe: rc.Recipe, seed: int, samples: npt.ArrayLike, height: int, width: int) -> Plan:
+def draw_plan(
+    recipe: rc.Recipe, seed: int, samples: npt.ArrayLike, height: int, width: int, *, orient: bool = True
+) -> Plan:
     """The plan of `samples` (int64 numbers that name them) for sources of height x width pixels.
 
-    The same (recipe, seed, sample, size) always gives the same operations.
+    The same (recipe, seed, sample, size) always gives the same operations. Without `orient` the flips of the recipe are
+    left out and everything else stays as drawn.
     """
-    return compile_recipe(recipe).draw(seed, samples, height, width)
+    return compile_recipe(recipe).draw(seed, samples, height, width, orient=orient)
 
 
 @dataclass(frozen=True, slots=True)
@@ -513,7 +516,7 @@ class CompiledRecipe:
         self._pieces[row, column] = len(span.pieces)
         self._spread[row, column] = _SPREAD_NUMBERS[span.spread]
 
-    def draw(self, seed: int, samples: npt.ArrayLike, height: int, width: int) -> Plan:
+    def draw(self, seed: int, samples: npt.ArrayLike, height: int, width: int, *, orient: bool = True) -> Plan:
         """See `draw_plan`."""
         numbers = np.atleast_1d(np.asarray(samples, np.int64))
         scale = self.recipe.scale
@@ -526,6 +529,8 @@ class CompiledRecipe:
         count = len(numbers)
         uniforms = self._uniforms(seed, numbers)
         rows, active = self._pick(uniforms)
+        if not orient:
+            active[:, : self._orient_slots] = False
         values = self._parameters(uniforms, rows)
         stages = np.broadcast_to(self._slot_stage, rows.shape)
         order = self._order(uniforms)
@@ -593,7 +598,7 @@ class CompiledRecipe:
             np.broadcast_to(high[:, None], shape),
         )
         key = (seed & 0xFFFFFFFF, seed >> 32 & 0xFFFFFFFF)
-        words = np.stack(philox4x32(counter, key), axis=-1).reshape(len(samples), -1)
+        words = np.stack(philox4x32(counter, key), axis=-1).reshape(len(samples), 4 * shape[1])
         return (words.astype(np.float64) + 0.5) * 2.0**-32
 
     def _pick(self, uniforms: Floats) -> tuple[Ints, npt.NDArray[np.bool_]]:

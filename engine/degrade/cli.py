@@ -1,0 +1,260 @@
+"""`pellucid degrade`: damage pictures as a recipe says, and keep the plan of each beside it."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+import unicodedata
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.cli.frame import DONE, SOME_FAILED, Subparsers
+from engine.cli.output import Output
+from engine.errors import Code, PellucidError
+
+if TYPE_CHECKING:
+    from engine.degrade.recipe import Recipe
+    from engine.degrade.sheet import Bytes
+
+_PICTURES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif", ".heic", ".heif"))
+"""What is taken from a folder; a file named directly is tried whatever its name."""
+_SHEET_SAMPLES = 12
+
+
+def add_degrade_parser(subparsers: Subparsers) -> None:
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "degrade",
+        help="damage pictures, to train or to test with",
+        description="Damage pictures as a recipe says. The same recipe, seed and file name give the same bytes.",
+    )
+    parser.add_argument("sources", nargs="*", metavar="IN", help="pictures, and folders of pictures")
+    parser.add_argument("-o", "--output", metavar="OUT", help="folder for the results")
+    parser.add_argument("--recipe", default="real-esrgan", metavar="NAME|FILE", help="(default real-esrgan)")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="(default 0)")
+    parser.add_argument("--count", type=int, default=1, metavar="N", help="versions of each picture (default 1)")
+    parser.add_argument("--scale", type=int, metavar="N", help="shrink by N instead of what the recipe says")
+    parser.add_argument(
+        "--pairs", action="store_true", help="write input/ and target/, flipped and sharpened as the recipe says"
+    )
+    parser.add_argument(
+        "--sheet",
+        type=int,
+        nargs="?",
+        const=_SHEET_SAMPLES,
+        metavar="N",
+        help=f"only a contact sheet of N samples (default {_SHEET_SAMPLES}), as sheet.png",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace results that are there already")
+    parser.add_argument("--threads", type=int, metavar="N", help="(default: all cores)")
+    show = parser.add_mutually_exclusive_group()
+    show.add_argument("--list", action="store_true", help="list the bundled recipes and stop")
+    show.add_argument("--print", action="store_true", help="print the recipe's TOML, to copy and edit, and stop")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace, output: Output) -> int:
+    import msgspec
+
+    from engine.degrade.recipe import load_recipe, recipe_plain, recipe_source
+
+    if arguments.list:
+        return _list_recipes(output)
+    recipe = load_recipe(arguments.recipe)
+    if arguments.print:
+        output.say(recipe_source(arguments.recipe).rstrip())
+        output.line({"recipe": recipe_plain(recipe), "digest": recipe.digest})
+        return DONE
+    if arguments.scale is not None:
+        _whole("--scale", arguments.scale, 1, 16)
+        recipe = msgspec.structs.replace(recipe, scale=arguments.scale)
+    _whole("--count", arguments.count, 1, 100_000)
+    _whole("--seed", arguments.seed, 0, 2**64 - 1)
+    if not arguments.sources or not arguments.output:
+        raise PellucidError(
+            Code.USAGE, "Name the pictures to damage and the folder for the results.", "pellucid degrade IN... -o OUT"
+        )
+    folder = Path(arguments.output)
+    files = list(_files(arguments.sources))
+    if arguments.sheet is not None:
+        _whole("--sheet", arguments.sheet, 1, 400)
+        return _write_sheet(files, folder, recipe, arguments, output)
+    return _degrade_all(files, folder, recipe, arguments, output)
+
+
+def sample_number(name: str, version: int) -> int:
+    """The number that names version 0, 1, … of a picture: from the file's name alone, so that other files beside it
+    change nothing."""
+    return zlib.crc32(unicodedata.normalize("NFC", name).encode("utf-8", "surrogatepass")) << 20 | version
+
+
+def _list_recipes(output: Output) -> int:
+    from engine.degrade.recipe import bundled_recipes, load_recipe
+
+    recipes = [load_recipe(name) for name in bundled_recipes()]
+    for recipe in recipes:
+        output.line({"recipe": recipe.name, "description": recipe.description, "digest": recipe.digest})
+    output.table([(recipe.name, recipe.description) for recipe in recipes], ("recipe", "what it does"))
+    return DONE
+
+
+def _degrade_all(
+    files: list[tuple[Path, Path]], folder: Path, recipe: Recipe, arguments: argparse.Namespace, output: Output
+) -> int:
+    taken: dict[Path, Path] = {}
+    written = failed = 0
+    for path, name in files:
+        try:
+            picture = _read(path)
+            for version in range(arguments.count):
+                stem = name.with_suffix("") if arguments.count == 1 else name.with_name(f"{name.stem}-{version:04d}")
+                if taken.setdefault(stem, path) != path:
+                    raise PellucidError(
+                        Code.FILE_UNWRITABLE,
+                        f"{path} and {taken[stem]} would get the same result, {folder / stem}.png.",
+                        "Rename one of them, or run them into different folders.",
+                        path=str(path),
+                    )
+                record = _degrade_one(picture, path, folder, stem, sample_number(str(name), version), recipe, arguments)
+                output.line(record)
+                output.say(f"{record['written']}: {record['summary']}")
+                written += 1
+        except PellucidError as failure:
+            failed += 1
+            output.line({"source": str(path), "error": failure.code.value, "message": failure.message})
+            if not output.json:
+                output.warn(f"pellucid: {failure}")
+    output.line({"written": written, "failed": failed, "recipe": recipe.name, "digest": recipe.digest})
+    output.say(f"{written} written, {failed} failed; recipe {recipe.name} ({recipe.digest}), seed {arguments.seed}.")
+    return SOME_FAILED if failed else DONE
+
+
+def _degrade_one(
+    picture: Bytes,
+    path: Path,
+    folder: Path,
+    stem: Path,
+    sample: int,
+    recipe: Recipe,
+    arguments: argparse.Namespace,
+) -> dict[str, Any]:
+    """Write one damaged picture, its plan, and its target where pairs are asked for."""
+    from engine.degrade.execute import degrade_batch
+    from engine.degrade.plan import draw_plan
+    from engine.degrade.sheet import planes_of, summary
+
+    height, width = picture.shape[:2]
+    plan = draw_plan(recipe, arguments.seed, [sample], height, width, orient=arguments.pairs)
+    inputs = folder / "input" if arguments.pairs else folder
+    result = inputs / stem.with_name(stem.name + ".png")
+    plan_file = inputs / stem.with_name(stem.name + ".json")
+    target_file = folder / "target" / stem.with_name(stem.name + ".png")
+    for file in (result, plan_file, target_file) if arguments.pairs else (result, plan_file):
+        _refuse_existing(file, path, arguments.overwrite)
+    damaged, target = degrade_batch(planes_of(picture), plan, threads=arguments.threads)
+    if arguments.pairs:
+        _write_picture(target_file, target[0])
+    _write(plan_file, plan.to_json(0) + b"\n")
+    _write_picture(result, damaged[0])
+    operations = plan.describe(0)
+    record = {"source": str(path), "written": str(result), "plan": str(plan_file), "sample": sample}
+    if arguments.pairs:
+        record["target"] = str(target_file)
+    return {**record, "summary": summary(operations), "operations": operations}
+
+
+def _write_sheet(
+    files: list[tuple[Path, Path]], folder: Path, recipe: Recipe, arguments: argparse.Namespace, output: Output
+) -> int:
+    from engine.degrade.sheet import contact_sheet
+
+    if not files:
+        raise PellucidError(Code.FILE_MISSING, "There is no picture to make a sheet of.", "Name one.")
+    pictures = [_read(path) for path, _ in files[: arguments.sheet]]
+    sheet = contact_sheet(pictures, recipe, arguments.seed, arguments.sheet)
+    target = folder / "sheet.png"
+    for path, _ in files:
+        _refuse_existing(target, path, arguments.overwrite)
+    _write(target, _png(sheet))
+    output.line({"sheet": str(target), "samples": arguments.sheet, "recipe": recipe.name, "digest": recipe.digest})
+    output.say(f"{target}: {arguments.sheet} samples of {recipe.name} ({recipe.digest}), seed {arguments.seed}.")
+    return DONE
+
+
+def _files(sources: list[str]) -> Iterator[tuple[Path, Path]]:
+    """(path, name relative to its source) of every picture, folders searched in the order of their names."""
+    for source in map(Path, sources):
+        if source.is_dir():
+            found = sorted(path for path in source.rglob("*") if path.suffix.lower() in _PICTURES and path.is_file())
+            yield from ((path, path.relative_to(source)) for path in found)
+        else:
+            yield source, Path(source.name)
+
+
+def _read(path: Path) -> Bytes:
+    """(height, width, 3) uint8: grey becomes RGB, more bits are rounded to 8, alpha is left out."""
+    import numpy as np
+
+    from engine.image.decode import read_image
+
+    colour = read_image(path).colour
+    if colour.dtype == np.uint16:
+        levels = ((colour.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+    elif colour.dtype == np.uint8:
+        levels = colour.astype(np.uint8, copy=False)
+    else:
+        levels = np.rint(np.clip(colour.astype(np.float64), 0.0, 1.0) * 255).astype(np.uint8)
+    return np.ascontiguousarray(np.broadcast_to(levels, (*levels.shape[:2], 3)))
+
+
+def _png(picture: Bytes) -> bytes:
+    import io
+
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "PNG")
+    return file.getvalue()
+
+
+def _write_picture(path: Path, planes: Any) -> None:
+    from engine.degrade.sheet import bytes_of
+
+    _write(path, _png(bytes_of(planes)))
+
+
+def _write(path: Path, content: bytes) -> None:
+    """The whole file or nothing: written beside its target and renamed."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            partial.write_bytes(content)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        code = Code.DISK_FULL if error.errno == errno.ENOSPC else Code.FILE_UNWRITABLE
+        raise PellucidError(
+            code, f"{path} cannot be written: {error.strerror or error}.", "Choose another folder.", path=str(path)
+        ) from error
+
+
+def _refuse_existing(file: Path, source: Path, overwrite: bool) -> None:
+    if not file.exists():
+        return
+    if source.exists() and file.samefile(source):
+        raise PellucidError(
+            Code.FILE_UNWRITABLE, f"{file} is the source itself.", "Choose another folder with -o.", path=str(file)
+        )
+    if not overwrite:
+        raise PellucidError(
+            Code.FILE_UNWRITABLE, f"{file} is there already.", "Add --overwrite to replace it.", path=str(file)
+        )
+
+
+def _whole(option: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise PellucidError(Code.USAGE, f"{option} must be within {low} to {high}, not {value}.", "Correct it.")

@@ -83,8 +83,12 @@ class DataConfig(_Config, frozen=True):
     """Where the damaged picture comes from: made from the sharp one by `recipe`, or its file in a paired layout."""
     recipe: str = "bicubic"
     """Name of a degradation recipe, or path of a recipe file."""
-    sharpen_target: bool = False
-    """Learn towards the sharpened picture (USM), as RealESRNet does."""
+    target: Literal["recipe", "plain", "sharpened"] = "recipe"
+    """What is learnt: what the recipe says, the picture as it is, or sharpened (USM), as RealESRNet does."""
+    context: NotNegative = 0
+    """Pixels around the crop that the damage sees and that are cut off afterwards; a multiple of the scale."""
+    damage_on: Literal["auto", "loader", "device"] = "auto"
+    """Where pictures are damaged: in the loader's processes, or on the card that trains; auto: the card if it can."""
     batch: Positive = 16
     """Pictures an optimizer step, all processes together."""
     crop: Positive = 128
@@ -304,6 +308,8 @@ def check_config(config: TrainingConfig, source: str) -> None:
 
     if config.data.crop % config.model.scale:
         refuse("data.crop", f"{config.data.crop} is not a multiple of the scale {config.model.scale}.")
+    if config.data.context % config.model.scale:
+        refuse("data.context", f"{config.data.context} is not a multiple of the scale {config.model.scale}.")
     if config.data.shuffle_pool and config.data.shuffle_pool < config.data.crops_per_picture:
         refuse(
             "data.shuffle_pool",

@@ -13,38 +13,32 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, cast
+from typing import cast
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.data import Sampler as TorchSampler
 
+from engine.degrade.plan import Plan
 from engine.errors import Code, PellucidError
+from trainer.damage import RecipeDamage
 from trainer.pixels import PixelCache, Pixels
 from trainer.sampling import Draw, Sampler, turn
-
-Crops = npt.NDArray[np.uint8]
-"""(n, side, side, 3) uint8."""
-
-
-class Damage(Protocol):
-    """Makes damaged pictures out of sharp ones; an object that can be sent to another process."""
-
-    def __call__(self, crops: Crops, numbers: Sequence[int]) -> tuple[Crops, Crops]:
-        """(targets, damaged): what shall be learnt, and from what. The damage of a crop follows from its number."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """`target` (n, crop, crop, 3) and `damaged` (n, crop/scale, crop/scale, 3), uint8."""
+    """`target` (n, crop, crop, 3) and `damaged` (n, crop/scale, crop/scale, 3), uint8.
+
+    With a plan the damage is still to be done: `target` is then the plain crop with its context, `damaged` is empty.
+    """
 
     position: int
     target: Tensor
     damaged: Tensor
+    plan: Plan | None = None
     problems: list[str] = field(default_factory=list)
     """Pictures that could not be read, each as a sentence; others stand in for them."""
 
@@ -59,8 +53,10 @@ class BatchSource(Dataset[Batch]):
     crop: int
     scale: int
     batch: int
-    damage: Damage | None
+    damage: RecipeDamage | None
     """None: the damaged pictures are files."""
+    damage_here: bool = True
+    """False: the trainer does the damage on its device."""
     rank: int = 0
     processes: int = 1
 
@@ -71,11 +67,15 @@ class BatchSource(Dataset[Batch]):
         problems: list[str] = []
         pairs = [self._cut(draw, problems) for draw in draws]
         targets = np.stack([target for target, _ in pairs])
-        if self.damage is not None:
+        plan = None
+        if self.damage is None:
+            damaged = np.stack([small for _, small in pairs if small is not None])
+        elif self.damage_here:
             targets, damaged = self.damage(targets, [draw.number for draw in draws])
         else:
-            damaged = np.stack([lq for _, lq in pairs if lq is not None])
-        return Batch(position, torch.from_numpy(targets), torch.from_numpy(damaged), problems)
+            damaged = np.empty(0, np.uint8)
+            plan = self.damage.plan([draw.number for draw in draws], targets.shape[1], targets.shape[2])
+        return Batch(position, torch.from_numpy(targets), torch.from_numpy(damaged), plan, problems)
 
     def _cut(self, draw: Draw, problems: list[str]) -> tuple[Pixels, Pixels | None]:
         """The crop of one sample, and its partner's for pairs; the next readable picture where one is broken."""
@@ -94,7 +94,7 @@ class BatchSource(Dataset[Batch]):
 
     def _cut_from(self, number: int, draw: Draw) -> tuple[Pixels, Pixels | None]:
         target = self.cache.pixels(number)
-        side = self.crop
+        side = self.crop if self.damage is None else self.crop + 2 * self.damage.context
         room = (target.shape[0] - side, target.shape[1] - side)
         if self.damage is not None:
             top, left = draw.place(room)

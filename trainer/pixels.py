@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from engine.image.decode import read_image
 from PIL import Image
 
 from engine.errors import Code, PellucidError
+from engine.image.decode import probe_image, read_image
 
 Pixels = npt.NDArray[np.uint8]
 """(height, width, 3) uint8, RGB."""
@@ -44,8 +44,8 @@ def picture_size(path: Path) -> tuple[int, int]:
         with Image.open(path) as image:
             return image.height, image.width
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        image_buffer = read_image(path)
-        return image_buffer.height, image_buffer.width
+        facts = probe_image(path)
+        return facts.height, facts.width
 
 
 class PixelCache:

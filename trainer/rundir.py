@@ -48,8 +48,6 @@ from trainer.checkpoint import State, load_checkpoint, save_checkpoint, sync_fol
 HEARTBEAT_SECONDS = 2.0
 LOCK_SECONDS = 2.0
 """How long to wait for a lock that may only be looked at, or belong to a process that is just dying."""
-BEST = "best"
-"""Name of the checkpoint of the best validation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,8 +196,9 @@ class RunFolder:
             reverse=True,
         )
 
-    def best_checkpoint(self) -> Path:
-        return self.checkpoints / f"{BEST}.safetensors"
+    def best_checkpoint(self, stage: int) -> Path:
+        """Weights and score of the best validation of a stage."""
+        return self.checkpoints / f"best-{stage}.safetensors"
 
     def load_latest(self) -> tuple[State | None, list[str]]:
         """The newest whole checkpoint, and a sentence for each damaged one on the way to it."""
@@ -234,8 +233,9 @@ class RunFolder:
             if int(path.stem) > iteration:
                 path.unlink(missing_ok=True)
         for folder in (self.checkpoints, self.models, self.previews, self.control):
-            for path in folder.glob(".*.part"):
-                path.unlink(missing_ok=True)
+            for path in folder.glob(".*"):
+                if path.suffix in (".part", ".tmp"):
+                    path.unlink(missing_ok=True)
 
 
 class RunOwner:

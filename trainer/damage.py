@@ -1,0 +1,79 @@
+"""Damaged pictures made while training: a recipe drawn into a plan for every sample, run by the native kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Self
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from engine.degrade.execute import degrade_batch
+from engine.degrade.plan import Plan, draw_plan
+from engine.degrade.recipe import Recipe, load_recipe
+
+Crops = npt.NDArray[np.uint8]
+"""(n, side, side, 3) uint8."""
+Target = Literal["recipe", "plain", "sharpened"]
+
+
+@dataclass(frozen=True, slots=True)
+class RecipeDamage:
+    """`context`: pixels on each side that the damage sees and that are cut off afterwards, a multiple of the scale."""
+
+    recipe: Recipe
+    seed: int
+    target: Target = "recipe"
+    context: int = 0
+    orient: bool = True
+
+    @classmethod
+    def load(
+        cls, name_or_path: str, scale: int, seed: int, target: Target = "recipe", context: int = 0, orient: bool = True
+    ) -> Self:
+        """A recipe by name or file, made to end at this scale."""
+        recipe = msgspec.structs.replace(load_recipe(name_or_path), scale=scale)
+        return cls(recipe, seed, target, context, orient)
+
+    def plan(self, numbers: Sequence[int], height: int, width: int) -> Plan:
+        return draw_plan(self.recipe, self.seed, np.asarray(numbers, np.int64), height, width, orient=self.orient)
+
+    def __call__(self, crops: Crops, numbers: Sequence[int]) -> tuple[Crops, Crops]:
+        """(targets, damaged), on the processor, in one thread."""
+        plan = self.plan(numbers, crops.shape[1], crops.shape[2])
+        pictures = np.ascontiguousarray(crops.transpose(0, 3, 1, 2)).astype(np.float32) / np.float32(255)
+        damaged, targets = degrade_batch(pictures, plan, target=self.target, threads=1)
+        return self._cut(_to_bytes(targets), 1), self._cut(_to_bytes(damaged), self.recipe.scale)
+
+    def on_device(self, crops: Tensor, plan: Plan) -> tuple[Tensor, Tensor]:
+        """The same on the device that `crops` (n, side, side, 3) uint8 lies on."""
+        pictures = crops.permute(0, 3, 1, 2).contiguous().float() / 255.0
+        damaged, targets = degrade_batch(pictures, plan, target=self.target)
+        made = [
+            (tensor * 255.0).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1) for tensor in (targets, damaged)
+        ]
+        edge = self.context
+        if edge:
+            small = edge // self.recipe.scale
+            return made[0][:, edge:-edge, edge:-edge], made[1][:, small:-small, small:-small]
+        return made[0], made[1]
+
+    def _cut(self, crops: Crops, scale: int) -> Crops:
+        edge = self.context // scale
+        return np.ascontiguousarray(crops[:, edge:-edge, edge:-edge]) if edge else crops
+
+
+def _to_bytes(pictures: npt.NDArray[np.float32]) -> Crops:
+    """(n, 3, h, w) float32 in 0..1 -> (n, h, w, 3) uint8."""
+    rounded = np.rint(np.clip(pictures, 0.0, 1.0) * np.float32(255)).astype(np.uint8)
+    return np.ascontiguousarray(rounded.transpose(0, 2, 3, 1))
+
+
+def _tensor_to_bytes(pictures: Tensor, edge: int) -> Tensor:
+    """The same for a tensor, `edge` pixels of each side cut off."""
+    rounded = (pictures.clamp(0, 1) * 255.0).round().to(torch.uint8).permute(0, 2, 3, 1)
+    return rounded[:, edge:-edge, edge:-edge] if edge else rounded

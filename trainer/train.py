@@ -1,0 +1,672 @@
+"""The training loop: one stage after another, one batch after another, and everything around it in its place."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any, Literal, Protocol
+
+import psutil
+import torch
+
+from engine.errors import Code, PellucidError
+from engine.version import version
+from engine.wire_training import (
+    CheckpointSaved,
+    CommandTaken,
+    Continued,
+    ContinueRun,
+    Event,
+    Finished,
+    ModelSaved,
+    NonFinite,
+    Paused,
+    PauseRun,
+    Predicted,
+    PreviewWritten,
+    Progress,
+    RolledBack,
+    RunStarted,
+    SaveNow,
+    StageConfig,
+    StageStarted,
+    Stopped,
+    StopRun,
+    TrainingConfig,
+    Validated,
+    ValidateNow,
+    Warned,
+)
+from trainer.checkpoint import State, load_checkpoint, random_state, restore_random_state, save_checkpoint
+from trainer.data import gather_pictures, make_damage, make_source, make_validation
+from trainer.export import ExportFacts, export_model, start_hash
+from trainer.generator import Generator, build_generator, describe_generator
+from trainer.loader import Batch, Loader, choose_workers
+from trainer.processes import Processes
+from trainer.rundir import RunFolder
+from trainer.speed import cores
+from trainer.steps import Compute, StepResult, build_step
+from trainer.validate import NotANumber, Validator, is_better
+from trainer.watchdog import Watchdog
+
+Outcome = Literal["finished", "stopped"]
+CONTROL_SECONDS = 0.25
+PROGRESS_SECONDS = 1.0
+PREDICT_AFTER = 10
+"""Iterations after which the first prediction is made; the first three do not count."""
+WARM_UP = 3
+
+
+class Reporter(Protocol):
+    """Where events go: the run folder's file for rank 0, nowhere for the others."""
+
+    def __call__(self, event: Event) -> None: ...
+
+
+@dataclass(slots=True)
+class Wishes:
+    """What was asked for from outside the loop: by signals (which set these fields) or by commands."""
+
+    stop: str = ""
+    """Reason to stop at the next step; empty: go on."""
+    pause: bool = False
+    save: bool = False
+    validate: bool = False
+
+
+class _Decision(IntEnum):
+    GO_ON = 0
+    STOP = 1
+    PAUSE = 2
+    SAVE = 3
+    VALIDATE = 4
+    ROLL_BACK = 5
+
+
+@dataclass(slots=True)
+class Place:
+    """How far a run has come. All of it is in every checkpoint."""
+
+    stage: int = 0
+    iteration: int = 0
+    """Of the whole run."""
+    position: int = 0
+    """Batches drawn: runs ahead of `iteration` after a roll-back, so that the same batches do not come again."""
+    rollbacks: int = 0
+    nonfinite: int = 0
+    """In a row."""
+    best: float | None = None
+    """Best validation of this stage."""
+    seconds: float = 0.0
+    partner: str = ""
+    """Hash of the weights that a GAN stage started from."""
+
+
+@dataclass(slots=True)
+class _Meter:
+    """Sums between two Progress events."""
+
+    since: float = field(default_factory=time.perf_counter)
+    waited: float = 0.0
+    steps: int = 0
+    losses: dict[str, float] = field(default_factory=dict)
+    norm: float = 0.0
+
+    def add(self, result: StepResult) -> None:
+        self.steps += 1
+        self.norm += result.gradient_norm
+        for name, value in result.losses.items():
+            self.losses[name] = self.losses.get(name, 0.0) + value
+
+
+def choose_device(wanted: str, processes: Processes) -> torch.device:
+    if wanted == "auto":
+        wanted = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(wanted)
+    except RuntimeError as error:
+        raise PellucidError(Code.CONFIG, f"speed.device = {wanted} is no device.", key="speed.device") from error
+    if device.type == "cuda":
+        if not torch.cuda.is_available():
+            raise PellucidError(
+                Code.BACKEND_UNAVAILABLE, f"speed.device = {wanted}, but torch finds no CUDA device.", device=wanted
+            )
+        index = device.index if device.index is not None else processes.local_rank
+        device = torch.device("cuda", index)
+        torch.cuda.set_device(device)
+    return device
+
+
+def computes_bf16(device: torch.device) -> bool:
+    """Whether bf16 is arithmetic here, not emulation."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def make_compute(config: TrainingConfig, processes: Processes) -> Compute:
+    speed = config.speed
+    device = choose_device(speed.device, processes)
+    if device.type == "cpu":
+        torch.set_num_threads(speed.threads or max(1, cores() // processes.count))
+    torch.use_deterministic_algorithms(speed.deterministic)
+    if device.type == "cuda":
+        torch.backends.cudnn.benchmark = not speed.deterministic
+        torch.backends.cuda.matmul.allow_tf32 = True
+        torch.backends.cudnn.allow_tf32 = True
+    bf16 = speed.precision == "bf16" or (speed.precision == "auto" and computes_bf16(device))
+    return Compute(device, bf16, speed.channels_last, speed.compile, processes.rank, processes.count, seed=config.seed)
+
+
+def damages_on_device(config: TrainingConfig, device: torch.device) -> bool:
+    if config.data.source == "pairs" or config.data.damage_on == "loader":
+        return False
+    if config.data.damage_on == "device":
+        return True
+    if device.type != "cuda":
+        return False
+    from kernels.degrade import cuda_available
+
+    return bool(cuda_available())
+
+
+class Training:
+    """A run at work in this process."""
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        config: TrainingConfig,
+        report: Reporter,
+        wishes: Wishes,
+        processes: Processes | None = None,
+        close_in_workers: tuple[int, ...] = (),
+        tell_device: Callable[[str], None] = lambda device: None,
+    ) -> None:
+        self._folder = folder
+        self._config = config
+        self._report = report
+        self._wishes = wishes
+        self._processes = processes or Processes()
+        self._close_in_workers = close_in_workers
+        self._tell_device = tell_device
+        self._scores: dict[str, float] = {}
+        self.place = Place()
+
+    def run(self) -> Outcome:
+        """Train until the end, or until it is asked to stop. Begins at the newest checkpoint there is."""
+        config, begun = self._config, time.perf_counter()
+        self._compute = compute = make_compute(config, self._processes)
+        device_name = torch.cuda.get_device_name(compute.device) if compute.device.type == "cuda" else "cpu"
+        self._tell_device(device_name)
+        facts = describe_generator(config.model)
+        pictures = gather_pictures(config)
+        state, problems = self._folder.load_latest()
+        if state is not None:
+            self.place = Place(**state["place"])
+        if self._processes.leads:
+            self._folder.drop_later(self.place.iteration)
+        workers = choose_workers(config.data.workers, compute.device.type)
+        self._report(
+            RunStarted(
+                time=time.time(),
+                pid=psutil.Process().pid,
+                version=version(),
+                resumed=state is not None,
+                iteration=self.place.iteration,
+                images=self._images(),
+                iterations=config.iterations,
+                device=device_name,
+                precision="bf16" if compute.bf16 else "fp32",
+                threads=torch.get_num_threads(),
+                workers=workers,
+                processes=self._processes.count,
+                parameters=facts.parameters,
+                pictures=len(pictures.train),
+            )
+        )
+        for text in [*pictures.notices, *(f"{problem} An older one is used." for problem in problems)]:
+            self._report(Warned(time=time.time(), text=text))
+        self._export_facts = ExportFacts(config, facts)
+        on_device = damages_on_device(config, compute.device)
+        self._damage = make_damage(config) if on_device else None
+        source = make_source(
+            config,
+            pictures,
+            self._folder.path / f"pixels-{self._processes.rank}.cache",
+            not on_device,
+            self._processes.rank,
+            self._processes.count,
+        )
+        self._validator: Validator | None = None
+        if self._processes.leads:
+            examples = make_validation(config, pictures)
+            self._validator = Validator(config.validation, config.model.scale, facts.multiple, examples)
+        self._loader = Loader(
+            source,
+            self.place.position,
+            workers,
+            config.data.prefetch,
+            pin_memory=compute.device.type == "cuda",
+            close_in_workers=self._close_in_workers,
+        )
+        self._watchdog = Watchdog(config.safety)
+        self._problems_told: set[str] = set()
+        self._begun = begun - self.place.seconds
+        try:
+            outcome = self._stages(state)
+        finally:
+            self._loader.close()
+            source.cache.remove()
+        if outcome == "finished":
+            self._report(Finished(time=time.time(), iteration=self.place.iteration, seconds=self._seconds()))
+        else:
+            self._report(Stopped(time=time.time(), iteration=self.place.iteration, reason=self._wishes.stop))
+        return outcome
+
+    # ------------------------------------------------------------------------------------------------------- stages
+
+    def _stages(self, state: State | None) -> Outcome:
+        config = self._config
+        generator = build_generator(config.model, config.seed)
+        if state is None and config.model.start:
+            self.place.partner = start_hash(config.model.start)
+        while self.place.stage < len(config.stages):
+            stage = config.stages[self.place.stage]
+            self._step = build_step(generator, stage, self._compute, config.data.crop)
+            self._watchdog.reset()
+            if state is not None:
+                self._restore(state)
+                state = None
+            first = self._first_iteration()
+            self._report(
+                StageStarted(
+                    time=time.time(),
+                    stage=self.place.stage,
+                    name=stage_name(config, self.place.stage),
+                    kind="psnr" if stage.gan is None else "gan",
+                    iteration=first,
+                    iterations=stage.iterations,
+                )
+            )
+            if self._stage(stage) == "stopped":
+                return "stopped"
+            generator = self._hand_over(stage)
+        return "finished"
+
+    def _first_iteration(self) -> int:
+        """The whole run's iteration at which this stage began."""
+        return sum(stage.iterations for stage in self._config.stages[: self.place.stage])
+
+    def _stage(self, stage: StageConfig) -> Outcome:
+        config, place, step = self._config, self.place, self._step
+        meter, predicted_from = _Meter(), None
+        next_control = 0.0
+        if not self._folder.checkpoint_files():
+            # Something to return to when the very first steps go wrong.
+            self._save()
+        saved_at = place.iteration
+        while step.iteration < stage.iterations:
+            now = time.perf_counter()
+            if now >= next_control:
+                next_control = now + CONTROL_SECONDS
+                self._take_commands()
+            match self._processes.agree(self._decide()):
+                case _Decision.STOP:
+                    if saved_at != place.iteration:
+                        self._save()
+                    self._export("last")
+                    return "stopped"
+                case _Decision.PAUSE:
+                    if saved_at != place.iteration:
+                        self._save()
+                        saved_at = place.iteration
+                    self._wait_while_paused()
+                    meter, predicted_from = _Meter(), None
+                    continue
+                case _Decision.SAVE:
+                    self._save()
+                    self._export("last")
+                    self._wishes.save, saved_at = False, place.iteration
+                case _Decision.VALIDATE:
+                    self._wishes.validate = False
+                    self._validate(commanded=True)
+
+            batch = self._loader.next()
+            target, damaged = self._pictures(batch)
+            result = step.run(target, damaged)
+            place.iteration += 1
+            place.position += 1
+            meter.add(result)
+            meter.waited += self._loader.waited
+            self._loader.waited = 0.0
+
+            trouble = self._look_at(result)
+            if trouble is None and self._is_due(config.validation.every, stage):
+                trouble = self._validate()
+            if trouble is not None:
+                self._roll_back(trouble)
+                step, meter, predicted_from, saved_at = self._step, _Meter(), None, place.iteration
+                continue
+            ends = step.iteration == stage.iterations  # handing over saves
+            if place.nonfinite == 0 and place.iteration % config.save.every == 0 and not ends:
+                self._save()
+                saved_at = place.iteration
+            if self._wants_progress(meter):
+                self._tell_progress(meter, result, stage)
+                meter = _Meter()
+            done = step.iteration
+            if predicted_from is None and done >= WARM_UP:
+                predicted_from = (done, time.perf_counter())
+            elif predicted_from is not None and done == predicted_from[0] + PREDICT_AFTER - WARM_UP:
+                self._predict((time.perf_counter() - predicted_from[1]) / (PREDICT_AFTER - WARM_UP))
+        if meter.steps:
+            self._tell_progress(meter, result, stage)
+        return "finished"
+
+    def _hand_over(self, stage: StageConfig) -> Generator:
+        """End a stage: export it, and give the next one its weights."""
+        config, place = self._config, self.place
+        hashed = self._export("stage")
+        weights = {name: value.detach().cpu().clone() for name, value in self._step.best_network.state_dict().items()}
+        best = self._folder.best_checkpoint(place.stage)
+        if stage.hand_over == "best" and best.is_file():
+            weights = load_checkpoint(best)["generator"]
+            hashed = self._export_hash_of_best(weights)
+        generator = Generator(describe_generator(config.model))
+        generator.load_state_dict(weights)
+        if stage.gan is None:
+            place.partner = hashed
+        place.stage += 1
+        place.best = None
+        if place.stage < len(config.stages):
+            # The next stage's first checkpoint, so that a crash in its first interval does not repeat this one.
+            self._step = build_step(generator, config.stages[place.stage], self._compute, config.data.crop)
+            self._watchdog.reset()
+        self._save()
+        return generator
+
+    def _export_hash_of_best(self, weights: State) -> str:
+        generator = Generator(self._export_facts.generator)
+        generator.load_state_dict(weights)
+        return self._export_facts.hash_of(generator)
+
+    # -------------------------------------------------------------------------------------------------------- steps
+
+    def _pictures(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        for problem in batch.problems:
+            if problem not in self._problems_told:
+                self._problems_told.add(problem)
+                self._report(Warned(time=time.time(), text=f"A picture is passed over: {problem}"))
+        if batch.plan is None:
+            return batch.target, batch.damaged
+        assert self._damage is not None
+        return self._damage.on_device(batch.target.to(self._compute.device, non_blocking=True), batch.plan)
+
+    def _look_at(self, result: StepResult) -> str | None:
+        """A reason to roll back, seen in this step."""
+        if result.finite:
+            self.place.nonfinite = 0
+            return self._watchdog.see_step(result.losses, result.colour_shift)
+        self.place.nonfinite += 1
+        self._report(NonFinite(time=time.time(), iteration=self.place.iteration, in_a_row=self.place.nonfinite))
+        if self.place.nonfinite < self._config.safety.nonfinite_limit:
+            return None
+        return f"The loss was not a number in {self.place.nonfinite} steps in a row."
+
+    def _roll_back(self, reason: str) -> None:
+        """Return to the last checkpoint with half the learning rate, or give up in a sentence."""
+        place, abandoned = self.place, self.place.iteration
+        rollbacks, position = place.rollbacks + 1, place.position
+        if self._processes.leads:
+            state, _ = self._folder.load_latest()
+        self._processes.wait()
+        if not self._processes.leads:
+            state, _ = self._folder.load_latest()
+        if state is None or rollbacks > self._config.safety.rollbacks:
+            kept = f"The last good checkpoint is of iteration {state['place']['iteration']}." if state else ""
+            raise PellucidError(
+                Code.BAD_OUTPUT,
+                f"{reason} {kept}".strip(),
+                "Lower the learning rate, or the weight of the GAN, and resume from a model of an earlier stage.",
+                iteration=abandoned,
+            )
+        self.place = Place(**state["place"])
+        stage = self._config.stages[self.place.stage]
+        generator = build_generator(self._config.model, self._config.seed)
+        self._step = build_step(generator, stage, self._compute, self._config.data.crop)
+        self._restore(state)
+        self._step.rate_factor *= 0.5
+        self._watchdog.reset()
+        self.place.rollbacks, self.place.position = rollbacks, position
+        self._report(
+            RolledBack(
+                time=time.time(),
+                iteration=self.place.iteration,
+                abandoned=abandoned,
+                learning_rate_factor=self._step.rate_factor,
+                reason=reason,
+            )
+        )
+        self._save()
+
+    def _is_due(self, every: int, stage: StageConfig) -> bool:
+        ends = self._step.iteration == stage.iterations
+        return ends or bool(every and self.place.iteration % every == 0)
+
+    def _validate(self, commanded: bool = False) -> str | None:
+        """Score, keep the best, write previews; a reason to roll back if it went badly."""
+        trouble: str | None = None
+        if self._processes.leads and self._validator is not None and self._validator.pictures:
+            trouble = self._validate_here()
+        if self._processes.agree(_Decision.ROLL_BACK if trouble else _Decision.GO_ON) == _Decision.ROLL_BACK:
+            return trouble or "Validation went badly."
+        return None
+
+    def _validate_here(self) -> str | None:
+        config, place, validator = self._config.validation, self.place, self._validator
+        assert validator is not None
+        network = self._step.best_network
+        try:
+            scores = validator.score(network, self._compute.device, self._folder.previews, place.iteration)
+        except NotANumber:
+            return "The network gives samples that are not numbers."
+        value = scores.metrics[config.select]
+        best = is_better(config.select, value, place.best)
+        self._report(
+            Validated(
+                time=time.time(),
+                iteration=place.iteration,
+                images=self._images(),
+                pictures=validator.pictures,
+                protocol=config.protocol,
+                metrics=scores.metrics,
+                baseline=scores.baseline,
+                best=best,
+            )
+        )
+        for name, path in validator.preview_files(self._folder.previews, place.iteration):
+            self._report(
+                PreviewWritten(
+                    time=time.time(),
+                    iteration=place.iteration,
+                    picture=name,
+                    path=path.relative_to(self._folder.path).as_posix(),
+                    panels=["damaged", "bicubic", "output", "target"],
+                )
+            )
+        self._scores = scores.metrics
+        trouble = self._watchdog.see_validation(scores.metrics.get("psnr"))
+        if best and trouble is None:
+            place.best = value
+            save_checkpoint(
+                self._folder.best_checkpoint(place.stage),
+                {"generator": network.state_dict(), "iteration": place.iteration, "score": value},
+            )
+            self._export("best")
+        return trouble
+
+    # ------------------------------------------------------------------------------------------- saving, controlling
+
+    def _state(self) -> State:
+        self.place.seconds = self._seconds()
+        place: dict[str, Any] = {name: getattr(self.place, name) for name in Place.__slots__}
+        return {
+            "place": place,
+            "step": self._step.state_dict(),
+            "watchdog": self._watchdog.state_dict(),
+            "random": random_state(),
+        }
+
+    def _restore(self, state: State) -> None:
+        self._step.load_state_dict(state["step"])
+        self._watchdog.load_state_dict(state["watchdog"])
+        restore_random_state(state["random"])
+
+    def _save(self) -> None:
+        if self._processes.leads:
+            begun = time.perf_counter()
+            path = self._folder.save(self.place.iteration, self._state(), self._config.save.keep)
+            self._report(
+                CheckpointSaved(
+                    time=time.time(),
+                    iteration=self.place.iteration,
+                    path=path.relative_to(self._folder.path).as_posix(),
+                    seconds=time.perf_counter() - begun,
+                )
+            )
+        self._processes.wait()
+
+    def _export(self, kind: Literal["best", "last", "stage"]) -> str:
+        """Write the model; returns the hash of its weights (the same in every process)."""
+        network = self._step.best_network
+        if self._processes.leads:
+            name = stage_name(self._config, self.place.stage) if len(self._config.stages) > 1 else ""
+            path = export_model(
+                self._export_facts,
+                network,
+                self._folder.models,
+                stage=name,
+                best=kind == "best",
+                gan=self._config.stages[self.place.stage].gan is not None,
+                partner=self.place.partner,
+                scores=self._scores,
+            )
+            self._report(
+                ModelSaved(
+                    time=time.time(),
+                    iteration=self.place.iteration,
+                    path=path.relative_to(self._folder.path).as_posix(),
+                    kind=kind,
+                    stage=self.place.stage,
+                )
+            )
+        return self._export_facts.hash_of(network)
+
+    def _take_commands(self) -> None:
+        if not self._processes.leads:
+            return
+        for number, command in self._folder.take_commands():
+            name = type(command).__name__ if command is not None else "not understood"
+            self._report(CommandTaken(time=time.time(), number=number, command=name))
+            match command:
+                case PauseRun():
+                    self._wishes.pause = True
+                case ContinueRun():
+                    self._wishes.pause = False
+                case StopRun():
+                    self._wishes.stop = "It was asked to stop."
+                case SaveNow():
+                    self._wishes.save = True
+                case ValidateNow():
+                    self._wishes.validate = True
+
+    def _decide(self) -> _Decision:
+        wishes = self._wishes
+        if wishes.stop:
+            return _Decision.STOP
+        if wishes.pause:
+            return _Decision.PAUSE
+        if wishes.save:
+            return _Decision.SAVE
+        return _Decision.VALIDATE if wishes.validate else _Decision.GO_ON
+
+    def _wait_while_paused(self) -> None:
+        began = time.perf_counter()
+        self._report(Paused(time=time.time(), iteration=self.place.iteration))
+        while True:
+            self._take_commands()
+            waits = self._wishes.pause and not self._wishes.stop
+            if self._processes.agree(int(waits)) == 0:
+                break
+            time.sleep(CONTROL_SECONDS)
+        self._wishes.pause = False
+        self._begun += time.perf_counter() - began
+        self._report(Continued(time=time.time(), iteration=self.place.iteration))
+
+    # ------------------------------------------------------------------------------------------------------- telling
+
+    def _images(self) -> int:
+        return self.place.iteration * self._config.data.batch
+
+    def _seconds(self) -> float:
+        return time.perf_counter() - self._begun
+
+    def _wants_progress(self, meter: _Meter) -> bool:
+        every = self._config.speed.log_every
+        if every:
+            return self.place.iteration % every == 0
+        return time.perf_counter() - meter.since >= PROGRESS_SECONDS
+
+    def _tell_progress(self, meter: _Meter, result: StepResult, stage: StageConfig) -> None:
+        seconds = max(time.perf_counter() - meter.since, 1e-9)
+        rate = meter.steps / seconds
+        finite = {name: value / meter.steps for name, value in meter.losses.items() if math.isfinite(value)}
+        self._report(
+            Progress(
+                time=time.time(),
+                stage=self.place.stage,
+                iteration=self.place.iteration,
+                images=self._images(),
+                losses=finite,
+                learning_rate=result.learning_rate,
+                gradient_norm=meter.norm / meter.steps if math.isfinite(meter.norm) else 0.0,
+                iterations_per_second=rate,
+                loader_wait=min(1.0, meter.waited / seconds),
+                memory_mb=memory_mb(self._compute.device),
+                seconds_left=(self._config.iterations - self.place.iteration) / rate,
+            )
+        )
+
+    def _predict(self, seconds: float) -> None:
+        self._report(
+            Predicted(
+                time=time.time(),
+                seconds_per_iteration=seconds,
+                seconds_left=seconds * (self._config.iterations - self.place.iteration),
+                memory_mb=memory_mb(self._compute.device),
+            )
+        )
+
+
+def stage_name(config: TrainingConfig, number: int) -> str:
+    """Its own name, or psnr or gan, with a number where two would be called the same."""
+    names: list[str] = []
+    for stage in config.stages[: number + 1]:
+        name = plain = stage.name or ("psnr" if stage.gan is None else "gan")
+        count = 1
+        while name in names:
+            count += 1
+            name = f"{plain}-{count}"
+        names.append(name)
+    return names[-1]
+
+
+def memory_mb(device: torch.device) -> float:
+    """Most of the card's memory taken so far, or what the process has now."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_reserved(device) / 2**20
+    return float(psutil.Process().memory_info().rss) / 2**20

@@ -1,0 +1,71 @@
+"""Notices when a training goes wrong while its numbers still look like numbers, and says so in one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from engine.wire_training import SafetyConfig
+
+_MEMORY = 0.99
+"""Weight of the past in the running means: about the last hundred steps."""
+_SETTLING = 200
+"""Steps before the running mean of colours is believed."""
+
+
+class Watchdog:
+    """Looks at every step and every validation. Its memory is part of a checkpoint."""
+
+    def __init__(self, config: SafetyConfig) -> None:
+        self._config = config
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything: a new stage, or a roll-back."""
+        self._steps = 0
+        self._shift = [0.0, 0.0, 0.0]
+        self._sure_for = 0
+        self._best: float | None = None
+
+    def see_step(self, losses: Mapping[str, float], colour_shift: tuple[float, float, float]) -> str | None:
+        """A sentence when the run should be rolled back."""
+        self._steps += 1
+        memory = min(_MEMORY, 1.0 - 1.0 / self._steps)
+        self._shift = [memory * old + (1 - memory) * new for old, new in zip(self._shift, colour_shift, strict=True)]
+        limit = self._config.colour_drift / 255.0
+        if limit and self._steps >= _SETTLING:
+            worst = max(range(3), key=lambda channel: abs(self._shift[channel]))
+            if abs(self._shift[worst]) > limit:
+                colour, direction = ("red", "green", "blue")[worst], "more" if self._shift[worst] > 0 else "less"
+                return (
+                    f"The colours have drifted: the output has {abs(self._shift[worst]) * 255:.1f}/255 {direction} "
+                    f"{colour} than the target on average."
+                )
+        if "accuracy_real" in losses:
+            accuracy = (losses["accuracy_real"] + losses["accuracy_fake"]) / 2
+            self._sure_for = self._sure_for + 1 if accuracy >= self._config.discriminator_accuracy else 0
+            if self._sure_for >= self._config.patience:
+                return (
+                    f"The discriminator has told every picture right for {self._sure_for} steps: "
+                    "the generator learns nothing from it any more."
+                )
+        return None
+
+    def see_validation(self, psnr: float | None) -> str | None:
+        """A sentence when the run should be rolled back."""
+        if psnr is None:
+            return None
+        best = psnr if self._best is None else max(self._best, psnr)
+        self._best = best
+        if self._config.validation_drop and best - psnr > self._config.validation_drop:
+            return f"Validation has fallen to {psnr:.2f} dB, from {best:.2f} dB at its best."
+        return None
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"steps": self._steps, "shift": self._shift, "sure_for": self._sure_for, "best": self._best}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self._steps = state["steps"]
+        self._shift = list(state["shift"])
+        self._sure_for = state["sure_for"]
+        self._best = state["best"]

@@ -1,0 +1,255 @@
+"""Runs degradation plans on pictures: numpy arrays and torch tensors go in and out without a copy.
+
+Pictures are float32, R, G, B planes in 0..1: a batch (n, 3, height, width), or a list of (3, height, width) of any sizes.
+The same seed and sample number make the same bytes for any number of threads, batch split, order and instruction set.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from kernels.errors import KernelInputError
+from kernels.library import Failure, Picture, Variant, cpu_library, raise_for
+from kernels.ops import OP
+
+_VARIANTS = {
+    "scalar": Variant.SCALAR,
+    "avx2": Variant.AVX2,
+    "avx512": Variant.AVX512,
+    "emulated": Variant.EMULATED_DEVICE,
+}
+
+
+def usable_threads() -> int:
+    """The number of processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return os.cpu_count() or 1
+
+
+def plan_size(ops: npt.NDArray[Any], height: int, width: int) -> tuple[int, int]:
+    """The (height, width) in which one row of OP records leaves a picture; a wrong record raises KernelInputError."""
+    row = _checked_plan(ops, 1)[0]
+    out_height, out_width, failure = ctypes.c_int32(), ctypes.c_int32(), Failure()
+    status = cpu_library().pellucid_plan_size(
+        row.ctypes.data, len(row), height, width, ctypes.byref(out_height), ctypes.byref(out_width), failure
+    )
+    raise_for(status, failure)
+    return out_height.value, out_width.value
+
+
+def blur_taps(op: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """The (size, size) float32 taps of one BLUR record."""
+    record = np.ascontiguousarray(op, dtype=OP).reshape(())
+    size, failure = int(record["i"][1]), Failure()
+    taps = np.zeros((min(max(size, 0), 63),) * 2, np.float32)
+    raise_for(cpu_library().pellucid_blur_taps(record.ctypes.data, taps.ctypes.data, failure), failure)
+    return taps
+
+
+def philox(counter: Sequence[int], key: Sequence[int]) -> tuple[int, int, int, int]:
+    """One block of Philox 4x32-10."""
+    c, k, out = (np.array(v, np.uint32) for v in (counter, key, (0, 0, 0, 0)))
+    if c.shape != (4,) or k.shape != (2,):
+        raise KernelInputError("philox takes a counter of four words and a key of two")
+    cpu_library().pellucid_philox(c.ctypes.data, k.ctypes.data, out.ctypes.data)
+    a, b, c3, d = (int(v) for v in out)
+    return a, b, c3, d
+
+
+def degrade(
+    images: Any,
+    ops: npt.NDArray[Any],
+    seed: int | Sequence[int] | npt.NDArray[Any],
+    samples: Sequence[int] | npt.NDArray[Any],
+    out: Any = None,
+    threads: int | None = None,
+    variant: str | None = None,
+) -> Any:
+    """Runs row s of `ops` (n, max_ops; OP records) over picture s and returns the results.
+
+    A batch gives a batch (all results must then have one size), a list gives a list. `seed` is one number for all or one
+    a picture; `samples` numbers the pictures. `out` receives the results when given. `threads`: all processors when
+    None; 1 inside a loader's worker. `variant` forces "scalar", "avx2" or "avx512". Inputs are never written.
+    """
+    return degrade_and_tell(images, ops, seed, samples, out, threads, variant)[0]
+
+
+def degrade_and_tell(
+    images: Any,
+    ops: npt.NDArray[Any],
+    seed: int | Sequence[int] | npt.NDArray[Any],
+    samples: Sequence[int] | npt.NDArray[Any],
+    out: Any = None,
+    threads: int | None = None,
+    variant: str | None = None,
+) -> tuple[Any, Variant]:
+    """As `degrade`, with the instruction set that ran."""
+    batch = not isinstance(images, list | tuple)
+    pictures = _checked_pictures(images, "images")
+    count = len(pictures)
+    plan = _checked_plan(ops, count)
+    seeds = _numbers("seed", [seed] * count if isinstance(seed, int | np.integer) else seed, count)
+    numbers = _numbers("samples", samples, count)
+    sizes = [_plan_end(plan, s, p) for s, p in enumerate(pictures)]
+    if out is None:
+        out = _allocated(images, sizes, batch)
+    targets = _checked_pictures(out, "out")
+    _check_targets(pictures, targets, sizes)
+    code = Variant.AUTOMATIC
+    if variant is not None:
+        if variant not in _VARIANTS:
+            raise KernelInputError(f"there is no variant {variant!r}; there are: {', '.join(_VARIANTS)}")
+        code = _VARIANTS[variant]
+    if threads is None:
+        threads = min(usable_threads(), max(count, 1))
+    if threads < 1:
+        raise KernelInputError(f"threads is {threads}, which must be 1 or more")
+    used, failure = ctypes.c_int(), Failure()
+    status = cpu_library().pellucid_degrade(
+        plan.ctypes.data,
+        plan.shape[1],
+        count,
+        _table(pictures),
+        _table(targets),
+        seeds.ctypes.data,
+        numbers.ctypes.data,
+        threads,
+        code,
+        ctypes.byref(used),
+        failure,
+    )
+    raise_for(status, failure)
+    return out, Variant(used.value)
+
+
+class _View:
+    """The address and size of one picture, whatever library owns it."""
+
+    __slots__ = ("address", "height", "width")
+
+    def __init__(self, address: int, height: int, width: int) -> None:
+        self.address, self.height, self.width = address, height, width
+
+
+def _checked_pictures(images: Any, name: str) -> list[_View]:
+    if isinstance(images, list | tuple):
+        views = []
+        for k, image in enumerate(images):
+            address, shape = _array_facts(image, f"{name}[{k}]")
+            if len(shape) != 3:
+                raise KernelInputError(f"{name}[{k}] has shape {shape}; a picture of a list is (3, height, width)")
+            views.append(_checked_view(address, shape, f"{name}[{k}]", k))
+        return views
+    address, shape = _array_facts(images, name)
+    if len(shape) != 4:
+        raise KernelInputError(f"{name} has shape {shape}; a batch is (n, 3, height, width)")
+    if shape[0] == 0:
+        return []
+    first = _checked_view(address, shape[1:], name, -1)
+    step = 4 * 3 * first.height * first.width
+    return [_View(address + s * step, first.height, first.width) for s in range(shape[0])]
+
+
+def _checked_view(address: int, shape: tuple[int, ...], name: str, sample: int) -> _View:
+    channels, height, width = shape
+    if channels != 3:
+        raise KernelInputError(f"{name} has {channels} planes; pictures have three: R, G, B", sample=sample)
+    if height < 1 or width < 1:
+        raise KernelInputError(f"{name} holds pictures of {height} x {width} pixels, which is nothing", sample=sample)
+    if height > 65535 or width > 65535:
+        raise KernelInputError(f"{name} holds pictures of {height} x {width} pixels; sides end at 65535", sample=sample)
+    return _View(address, height, width)
+
+
+def _array_facts(image: Any, name: str) -> tuple[int, tuple[int, ...]]:
+    """Address and shape of a contiguous float32 array or CPU tensor; anything else is refused in words."""
+    if isinstance(image, np.ndarray):
+        if image.dtype != np.float32:
+            raise KernelInputError(f"{name} is {image.dtype}; pictures are float32 in 0..1")
+        if not image.flags.c_contiguous:
+            raise KernelInputError(f"{name} is not contiguous; pass numpy.ascontiguousarray of it")
+        return image.ctypes.data, image.shape
+    if hasattr(image, "data_ptr") and hasattr(image, "is_contiguous"):
+        if str(image.dtype) != "torch.float32":
+            raise KernelInputError(f"{name} is {image.dtype}; pictures are float32 in 0..1")
+        if image.device.type != "cpu":
+            raise KernelInputError(f"{name} lies on {image.device}; move it to the CPU")
+        if not image.is_contiguous():
+            raise KernelInputError(f"{name} is not contiguous; pass its .contiguous()")
+        return int(image.data_ptr()), tuple(image.shape)
+    raise KernelInputError(f"{name} is a {type(image).__name__}; pictures are numpy arrays or torch tensors")
+
+
+def _checked_plan(ops: npt.NDArray[Any], count: int) -> npt.NDArray[Any]:
+    if not isinstance(ops, np.ndarray) or ops.dtype != OP:
+        raise KernelInputError("ops is not an array of kernels.ops.OP records")
+    plan = ops.reshape(1, -1) if ops.ndim == 1 else ops
+    if plan.ndim != 2 or plan.shape[0] != count:
+        raise KernelInputError(f"ops has shape {ops.shape}; {count} pictures need ({count}, operations)")
+    return np.ascontiguousarray(plan)
+
+
+def _numbers(name: str, values: Any, count: int) -> npt.NDArray[np.uint64]:
+    listed = [int(v) for v in values]
+    if len(listed) != count:
+        raise KernelInputError(f"{name} holds {len(listed)} numbers for {count} pictures")
+    if any(v < 0 or v >= 1 << 64 for v in listed):
+        raise KernelInputError(f"{name} holds a number outside 0..2^64-1")
+    return np.array(listed, np.uint64)
+
+
+def _plan_end(plan: npt.NDArray[Any], s: int, picture: _View) -> tuple[int, int]:
+    height, width, failure = ctypes.c_int32(), ctypes.c_int32(), Failure()
+    status = cpu_library().pellucid_plan_size(
+        plan.ctypes.data + s * plan.strides[0],
+        plan.shape[1],
+        picture.height,
+        picture.width,
+        ctypes.byref(height),
+        ctypes.byref(width),
+        failure,
+    )
+    if status:
+        failure.sample = s
+    raise_for(status, failure)
+    return height.value, width.value
+
+
+def _allocated(images: Any, sizes: list[tuple[int, int]], batch: bool) -> Any:
+    if batch:
+        if len(set(sizes)) > 1:
+            raise KernelInputError("the plans end in several sizes; pass the pictures as a list to get a list")
+        shape = (len(sizes), 3, *(sizes[0] if sizes else images.shape[2:]))
+        return np.empty(shape, np.float32) if isinstance(images, np.ndarray) else images.new_empty(shape)
+    return [
+        np.empty((3, *size), np.float32) if isinstance(image, np.ndarray) else image.new_empty((3, *size))
+        for image, size in zip(images, sizes, strict=True)
+    ]
+
+
+def _check_targets(pictures: list[_View], targets: list[_View], sizes: list[tuple[int, int]]) -> None:
+    if len(targets) != len(pictures):
+        raise KernelInputError(f"out holds {len(targets)} pictures for {len(pictures)} inputs")
+    for s, (target, size) in enumerate(zip(targets, sizes, strict=True)):
+        if (target.height, target.width) != size:
+            raise KernelInputError(
+                f"out[{s}] is {target.height} x {target.width}; the plan ends in {size[0]} x {size[1]}", sample=s
+            )
+    inputs = sorted((p.address, p.address + 12 * p.height * p.width) for p in pictures)
+    starts = np.array([low for low, _ in inputs] or [0], np.uint64)
+    for s, target in enumerate(targets):
+        low, high = target.address, target.address + 12 * target.height * target.width
+        k = int(np.searchsorted(starts, np.uint64(high))) - 1
+        if inputs and k >= 0 and inputs[k][1] > low:
+            raise KernelInputError(f"out[{s}] overlaps an input; inputs are never written", sample=s)
+
+
+def _table(views: list[_View]) -> Any:
+    return (Picture * len(views))(*((v.address, v.height, v.width) for v in views))

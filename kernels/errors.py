@@ -1,0 +1,24 @@
+"""What the native front raises: nothing of ours is imported here, so these stand on Python's own exceptions."""
+
+from __future__ import annotations
+
+
+class KernelError(RuntimeError):
+    """A native call was refused or failed. `sample` and `operation` say where, -1 where that does not apply."""
+
+    def __init__(self, message: str, *, sample: int = -1, operation: int = -1) -> None:
+        super().__init__(message)
+        self.sample = sample
+        self.operation = operation
+
+
+class KernelInputError(KernelError, ValueError):
+    """The pictures, the plan or an option cannot be what the caller meant."""
+
+
+class KernelsMissingError(KernelError):
+    """The native library is not part of this installation."""
+
+
+class NoDeviceError(KernelError):
+    """There is no NVIDIA GPU that the CUDA library can use."""

@@ -6,7 +6,7 @@ import difflib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 import numpy as np
@@ -29,7 +29,8 @@ class OpenVinoGraph:
     """A graph whose weights are inputs, so that one compiled model serves every checkpoint of an architecture.
 
     Input 0 is the picture (1, 3, h, w) float32 in the net's input range; then one float32 input per name of
-    `weight_inputs`, in that order; the output is (1, 3, h*scale, w*scale) in the net's output range.
+    `weight_inputs`, in that order; the output is (1, 3, h*scale, w*scale) in the net's output range. A frozen graph has
+    the picture only.
     """
 
     model: openvino.Model
@@ -43,6 +44,20 @@ class OpenVinoGraph:
         return tuple(np.ascontiguousarray(folded[name], dtype=np.float32) for name in self.weight_inputs)
 
 
+class GraphFunction(Protocol):
+    """Builds the OpenVINO graph of a network."""
+
+    def __call__(
+        self, args: Any, weights: Weights, tile: tuple[int, int] | None = None, frozen: bool = False
+    ) -> OpenVinoGraph:
+        """tile: (h, w) fixes the picture's size, None leaves it free.
+
+        frozen: weights become constants (no weight inputs): up to a tenth faster where PReLU is used, for pictures in
+        bulk that no slider touches.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Architecture:
     """One network family. Every function takes the family's own `args_type`."""
@@ -52,8 +67,7 @@ class Architecture:
     parameter_shapes: Callable[[Any], Shapes]
     torch_module: Callable[[Any], torch.nn.Module]
     """Initialised for training; its state dict has exactly the names and shapes of `parameter_shapes`."""
-    openvino_graph: Callable[[Any, Weights, tuple[int, int] | None], OpenVinoGraph]
-    """(args, weights, tile): tile (h, w) fixes the picture's size, None leaves it free."""
+    openvino_graph: GraphFunction
     scale: Callable[[Any], int]
     receptive_radius: Callable[[Any], int | None]
     """Input pixels beyond which a pixel cannot change the output; None: the net looks at the whole picture."""

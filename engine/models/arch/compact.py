@@ -66,10 +66,12 @@ def torch_module(args: CompactArgs) -> torch.nn.Module:
     return Compact()
 
 
-def openvino_graph(args: CompactArgs, weights: Weights, tile: tuple[int, int] | None = None) -> OpenVinoGraph:
+def openvino_graph(
+    args: CompactArgs, weights: Weights, tile: tuple[int, int] | None = None, frozen: bool = False
+) -> OpenVinoGraph:
     from engine.models.arch.graph import GraphBuilder
 
-    graph = GraphBuilder(weights, tile)
+    graph = GraphBuilder(weights, tile, frozen)
     x = graph.picture
     for i in range(0, _last(args), 2):
         x = graph.prelu(graph.convolution(x, f"body.{i}"), f"body.{i + 1}.weight")

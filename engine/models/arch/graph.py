@@ -26,14 +26,19 @@ class GraphBuilder:
     """Collects the nodes and the weight inputs of one graph."""
 
     def __init__(
-        self, weights: Weights, tile: tuple[int, int] | None, fold: Callable[[Weights], Weights] | None = None
-    ):
+        self,
+        weights: Weights,
+        tile: tuple[int, int] | None,
+        frozen: bool = False,
+        fold: Callable[[Weights], Weights] | None = None,
+    ) -> None:
         import openvino
         from openvino import opset13
 
         self.ops = opset13
         self._fold = fold
-        self._shapes = {name: array.shape for name, array in (weights if fold is None else fold(weights)).items()}
+        self._frozen = frozen
+        self._weights = weights if fold is None else fold(weights)
         self._inputs: dict[str, Node] = {}
         height, width = tile if tile is not None else (-1, -1)
         self.picture: Node = self.ops.parameter(
@@ -41,9 +46,11 @@ class GraphBuilder:
         )
 
     def weight(self, name: str) -> Node:
-        """The graph input that carries this tensor, in its own shape."""
+        """The graph input that carries this tensor, in its own shape; in a frozen graph, the tensor itself."""
+        if self._frozen:
+            return self.ops.constant(np.ascontiguousarray(self._weights[name], np.float32), name=name)
         if name not in self._inputs:
-            self._inputs[name] = self.ops.parameter(list(self._shapes[name]), np.float32, name=name)
+            self._inputs[name] = self.ops.parameter(list(self._weights[name].shape), np.float32, name=name)
         return self._inputs[name]
 
     def constant(self, value: Any, dtype: type[np.generic] = np.float32) -> Node:
@@ -60,7 +67,7 @@ class GraphBuilder:
 
     def depthwise_convolution(self, x: Node, name: str, padding: int) -> Node:
         weight = self.weight(f"{name}.weight")  # (c, 1, k, k)
-        c, _, k, _ = self._shapes[f"{name}.weight"]
+        c, _, k, _ = self._weights[f"{name}.weight"].shape
         grouped = self.ops.reshape(weight, self.constant([c, 1, 1, k, k], np.int64), False)
         y = self.ops.group_convolution(x, grouped, [1, 1], [padding] * 2, [padding] * 2, [1, 1])
         return self.ops.add(y, self.channel_vector(f"{name}.bias"))
@@ -69,7 +76,9 @@ class GraphBuilder:
         return self.ops.prelu(x, self.constant([slope]))
 
     def prelu(self, x: Node, slope_name: str) -> Node:
-        """max(x, 0) + slope * min(x, 0): the form that stays fast with the slope as an input."""
+        """max(x, 0) + slope * min(x, 0): the form that stays fast with the slope as an input; frozen: PReLU itself."""
+        if self._frozen:
+            return self.ops.prelu(x, self.weight(slope_name))
         zero = self.constant(0.0)
         negative = self.ops.multiply(self.channel_vector(slope_name), self.ops.minimum(x, zero))
         return self.ops.add(self.ops.maximum(x, zero), negative)

@@ -149,10 +149,12 @@ def torch_module(args: LatticeNetArgs) -> torch.nn.Module:
     return LatticeNet()
 
 
-def openvino_graph(args: LatticeNetArgs, weights: Weights, tile: tuple[int, int] | None = None) -> OpenVinoGraph:
+def openvino_graph(
+    args: LatticeNetArgs, weights: Weights, tile: tuple[int, int] | None = None, frozen: bool = False
+) -> OpenVinoGraph:
     from engine.models.arch.graph import GraphBuilder, Node
 
-    graph = GraphBuilder(weights, tile)
+    graph = GraphBuilder(weights, tile, frozen)
     ops = graph.ops
     add, multiply = ops.add, ops.multiply
     plane = graph.constant([2, 3], np.int64)

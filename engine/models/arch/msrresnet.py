@@ -98,10 +98,12 @@ def torch_module(args: MsrResNetArgs) -> torch.nn.Module:
     return MsrResNet()
 
 
-def openvino_graph(args: MsrResNetArgs, weights: Weights, tile: tuple[int, int] | None = None) -> OpenVinoGraph:
+def openvino_graph(
+    args: MsrResNetArgs, weights: Weights, tile: tuple[int, int] | None = None, frozen: bool = False
+) -> OpenVinoGraph:
     from engine.models.arch.graph import GraphBuilder
 
-    graph = GraphBuilder(weights, tile)
+    graph = GraphBuilder(weights, tile, frozen)
     x = graph.leaky_relu(graph.convolution(graph.picture, "conv_first"), SLOPE)
     for i in range(args.blocks):
         y = graph.ops.relu(graph.convolution(x, f"body.{i}.conv1"))

@@ -118,10 +118,12 @@ def torch_module(args: RrdbNetArgs) -> torch.nn.Module:
     return RrdbNet()
 
 
-def openvino_graph(args: RrdbNetArgs, weights: Weights, tile: tuple[int, int] | None = None) -> OpenVinoGraph:
+def openvino_graph(
+    args: RrdbNetArgs, weights: Weights, tile: tuple[int, int] | None = None, frozen: bool = False
+) -> OpenVinoGraph:
     from engine.models.arch.graph import GraphBuilder
 
-    graph = GraphBuilder(weights, tile)
+    graph = GraphBuilder(weights, tile, frozen)
     add, multiply = graph.ops.add, graph.ops.multiply
 
     def convolution(x: object, name: str) -> object:

@@ -141,12 +141,14 @@ def torch_module(args: ShuffleMixerArgs) -> torch.nn.Module:
     return ShuffleMixer()
 
 
-def openvino_graph(args: ShuffleMixerArgs, weights: Weights, tile: tuple[int, int] | None = None) -> OpenVinoGraph:
+def openvino_graph(
+    args: ShuffleMixerArgs, weights: Weights, tile: tuple[int, int] | None = None, frozen: bool = False
+) -> OpenVinoGraph:
     import numpy as np
 
     from engine.models.arch.graph import GraphBuilder, Node
 
-    graph = GraphBuilder(weights, tile)
+    graph = GraphBuilder(weights, tile, frozen)
     ops = graph.ops
     channel_axis = graph.constant([1], np.int64)
 

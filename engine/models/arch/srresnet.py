@@ -126,10 +126,12 @@ def fold_normalisation(args: SrResNetArgs, weights: Weights) -> dict[str, npt.ND
     return folded
 
 
-def openvino_graph(args: SrResNetArgs, weights: Weights, tile: tuple[int, int] | None = None) -> OpenVinoGraph:
+def openvino_graph(
+    args: SrResNetArgs, weights: Weights, tile: tuple[int, int] | None = None, frozen: bool = False
+) -> OpenVinoGraph:
     from engine.models.arch.graph import GraphBuilder
 
-    graph = GraphBuilder(weights, tile, lambda state: fold_normalisation(args, state))
+    graph = GraphBuilder(weights, tile, frozen, lambda state: fold_normalisation(args, state))
     first = graph.prelu(graph.convolution(graph.picture, "conv_first folded", padding=4), "prelu_first.weight")
     x = first
     for i in range(args.blocks):

@@ -305,14 +305,16 @@ def torch_module(args: SwinIrArgs) -> torch.nn.Module:
     return SwinIr()
 
 
-def openvino_graph(args: SwinIrArgs, weights: Weights, tile: tuple[int, int] | None) -> OpenVinoGraph:
+def openvino_graph(
+    args: SwinIrArgs, weights: Weights, tile: tuple[int, int] | None = None, frozen: bool = False
+) -> OpenVinoGraph:
     from engine.models.arch.graph import GraphBuilder, Node
 
     if tile is None or tile[0] % args.window or tile[1] % args.window:
         raise PellucidError(
             Code.INTERNAL, f"SwinIR needs a tile whose sides are multiples of {args.window}, not {tile}.", tile=tile
         )
-    graph = GraphBuilder(weights, tile)
+    graph = GraphBuilder(weights, tile, frozen)
     ops = graph.ops
     c, window = args.embed, args.window
     area = window * window

@@ -87,8 +87,8 @@ class DataConfig(_Config, frozen=True):
     """What is learnt: what the recipe says, the picture as it is, or sharpened (USM), as RealESRNet does."""
     context: NotNegative = 0
     """Pixels around the crop that the damage sees and that are cut off afterwards; a multiple of the scale."""
-    damage_on: Literal["auto", "loader", "device"] = "auto"
-    """Where pictures are damaged: in the loader's processes, or on the card that trains; auto: the card if it can."""
+    damage_on: Literal["loader", "device"] = "loader"
+    """Where pictures are damaged: in the loader's processes, or on the device that trains."""
     batch: Positive = 16
     """Pictures an optimizer step, all processes together."""
     crop: Positive = 128

@@ -110,6 +110,13 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def seed_random_streams(seed: int) -> None:
+    """Every ambient random stream of this process, so that nothing depends on when it started."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
 def random_state() -> State:
     """Every ambient random stream of this process."""
     numpy_name, numpy_keys, numpy_position, has_normal, normal = np.random.get_state(legacy=True)

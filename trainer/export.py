@@ -86,5 +86,4 @@ def _arrays(network: Generator) -> dict[str, npt.NDArray[np.float32]]:
     return {
         name: value.detach().cpu().contiguous().numpy().astype(np.float32)
         for name, value in network.network.state_dict().items()
-        if value.is_floating_point()
     }

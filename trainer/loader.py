@@ -165,6 +165,7 @@ class Loader:
                 prefetch_factor=prefetch if workers else None,
                 worker_init_fn=_WorkerStart(tuple(close_in_workers), os.getpid()) if workers else None,
                 pin_memory=pin_memory,
+                generator=torch.Generator(),  # the ambient one would be drawn from at every start
                 multiprocessing_context=("fork" if sys.platform == "linux" else "spawn") if workers else None,
             )
         )

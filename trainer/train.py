@@ -40,7 +40,14 @@ from engine.wire_training import (
     ValidateNow,
     Warned,
 )
-from trainer.checkpoint import State, load_checkpoint, random_state, restore_random_state, save_checkpoint
+from trainer.checkpoint import (
+    State,
+    load_checkpoint,
+    random_state,
+    restore_random_state,
+    save_checkpoint,
+    seed_random_streams,
+)
 from trainer.data import gather_pictures, make_damage, make_source, make_validation
 from trainer.export import ExportFacts, export_model, start_hash
 from trainer.generator import Generator, build_generator, describe_generator
@@ -161,18 +168,6 @@ def make_compute(config: TrainingConfig, processes: Processes) -> Compute:
     return Compute(device, bf16, speed.channels_last, speed.compile, processes.rank, processes.count, seed=config.seed)
 
 
-def damages_on_device(config: TrainingConfig, device: torch.device) -> bool:
-    if config.data.source == "pairs" or config.data.damage_on == "loader":
-        return False
-    if config.data.damage_on == "device":
-        return True
-    if device.type != "cuda":
-        return False
-    from kernels.degrade import cuda_available
-
-    return bool(cuda_available())
-
-
 class Training:
     """A run at work in this process."""
 
@@ -207,6 +202,8 @@ class Training:
         state, problems = self._folder.load_latest()
         if state is not None:
             self.place = Place(**state["place"])
+        else:
+            seed_random_streams(config.seed)
         if self._processes.leads:
             self._folder.drop_later(self.place.iteration)
         workers = choose_workers(config.data.workers, compute.device.type)
@@ -231,7 +228,7 @@ class Training:
         for text in [*pictures.notices, *(f"{problem} An older one is used." for problem in problems)]:
             self._report(Warned(time=time.time(), text=text))
         self._export_facts = ExportFacts(config, facts)
-        on_device = damages_on_device(config, compute.device)
+        on_device = config.data.damage_on == "device" and config.data.source == "recipe"
         self._damage = make_damage(config) if on_device else None
         source = make_source(
             config,

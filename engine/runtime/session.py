@@ -31,6 +31,8 @@ class SessionInfo:
     """Tile sides (halo included) must be a multiple of this; 8 for SwinIR, 1 for convolutional nets."""
     bytes_per_pixel: float = 0.0
     """Memory that a running tile takes for each input pixel it reads, its result included; 0: not known."""
+    fixed_bytes: int = 0
+    """Memory that each stream takes besides, whatever the tile."""
     best_side: int = 0
     """Tile side (halo included) beyond which this session becomes slower by the pixel; 0: the larger the better."""
     feather: int = 0

@@ -10,7 +10,7 @@ from engine.models.model import Weights
 from engine.runtime.session import Batch, Interruptible, Session, SessionInfo
 
 
-class EightfoldSession:
+class AugmentedSession:
     """Runs every tile in all eight orientations and averages: eight times the work, a little cleaner."""
 
     def __init__(self, session: Session) -> None:

@@ -93,8 +93,13 @@ class Plan:
 
     @property
     def read_pixels(self) -> int:
-        """What the network has to work through; the picture's own pixels divided by this is the useful share."""
+        """What the network has to work through."""
         return sum(span.read for span in self.rows.spans) * sum(span.read for span in self.columns.spans)
+
+    @property
+    def useful_share(self) -> float:
+        """Pixels of the picture for each pixel the network works through."""
+        return self.rows.length * self.columns.length / self.read_pixels
 
     def quarter(self, tile: Tile) -> list[Tile]:
         """The same core in two to four smaller tiles, or [] when it cannot be made usefully smaller."""
@@ -145,7 +150,7 @@ def plan_bytes(plan: Plan, *, scale: int, streams: int, bytes_per_pixel: float) 
     read = plan.rows.read * plan.columns.read
     waiting = plan.rows.core * plan.columns.length
     if len(plan.rows.spans) > 1:
-        waiting += running * plan.rows.core * plan.columns.core
+        waiting += (running + 1) * plan.rows.core * plan.columns.core
     return int(running * read * bytes_per_pixel) + waiting * scale * scale * _BYTES_PER_OUTPUT_PIXEL
 
 

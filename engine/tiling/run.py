@@ -16,9 +16,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import psutil
 
 from engine.errors import Cancelled, Code, OutOfMemory, PellucidError
+from engine.runtime.memory import available_memory
 from engine.runtime.session import Interruptible, Session, SessionInfo
 from engine.tiling.plan import Plan, Span, Tile, plan_tiles
 from engine.tiling.source import Planes, Source, read_tile
@@ -31,7 +31,8 @@ whole numbers first and to make contiguous after."""
 _ROWS_A_BAND = 256
 _POLL_SECONDS = 0.05
 _FEWEST_PIXELS_TO_JUDGE = 64
-_LARGEST_DEFAULT_MEMORY = 640 << 20
+_DEFAULT_MEMORY = 640 << 20
+_USEFUL_SHARE = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,24 +57,37 @@ class TilingReport:
     bad_precisions: tuple[str, ...]
 
 
-def default_memory() -> int:
-    """Bytes that tiles may take when nobody says: half of what is free, and at most 640 MiB."""
-    return int(min(_LARGEST_DEFAULT_MEMORY, psutil.virtual_memory().available // 2))
-
-
 def plan_for(height: int, width: int, info: SessionInfo, settings: TilingSettings) -> Plan:
-    """The plan that `restore_tiles` follows."""
-    halo = info.halo if settings.halo is None else settings.halo
+    """The plan that `restore_tiles` follows.
+
+    When nobody says how much memory to take, it is 640 MiB, or as much more (to a quarter of what is free) as it takes
+    to make nine tenths of the work useful: a network with a large halo pays for small tiles many times over.
+    """
+    memory = settings.memory
+    free = available_memory() // 4
+    while True:
+        plan = _plan_within(height, width, info, settings, memory or min(_DEFAULT_MEMORY, free))
+        if (
+            settings.memory
+            or settings.tile
+            or plan.useful_share >= _USEFUL_SHARE
+            or (memory or _DEFAULT_MEMORY) >= free
+        ):
+            return plan
+        memory = min(int((memory or _DEFAULT_MEMORY) * 1.25), free)
+
+
+def _plan_within(height: int, width: int, info: SessionInfo, settings: TilingSettings, memory: int) -> Plan:
     return plan_tiles(
         height,
         width,
-        halo=halo,
+        halo=info.halo if settings.halo is None else settings.halo,
         multiple=info.multiple,
         wrap=settings.wrap,
         tile=settings.tile,
         scale=info.scale,
         streams=info.streams,
-        memory=settings.memory or default_memory(),
+        memory=max(1, memory - info.streams * info.fixed_bytes),
         bytes_per_pixel=info.bytes_per_pixel,
         best_side=info.best_side,
     )
@@ -126,15 +140,16 @@ def _feather_that_fits(plan: Plan, feather: int) -> int:
 
 def _run(job: _Job, joiner: _Joiner, on_band: OnBand, on_tile: Callable[[int, int], None] | None) -> None:
     plan = job.plan
-    streams = max(1, min(job.session.info.streams, len(plan)))
+    # One more than compute side by side: it cuts the next tile and crops the last while the streams are busy.
+    workers = min(job.session.info.streams + 1, len(plan))
     waiting = enumerate(plan.tiles())
     submitted: deque[Future[Planes]] = deque()
     done = 0
-    pool = ThreadPoolExecutor(streams, thread_name_prefix="tile")
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="tile")
 
     def submit_ahead(finished: int) -> None:
         # A whole row must be able to wait for its last tile, and the streams go on with the next row meanwhile.
-        while finished + len(submitted) < len(plan.columns.spans) + streams:
+        while finished + len(submitted) < len(plan.columns.spans) + workers:
             following = next(waiting, None)
             if following is None:
                 return
@@ -208,10 +223,9 @@ class _Job:
     def stop(self) -> None:
         """No tile starts any more, and running ones end early where the session can do that."""
         self._stopped.set()
-        sessions: list[Session | None] = [self.session, self._fallback.opened, self._stronger.opened]
-        for session in sessions:
-            if isinstance(session, Interruptible):
-                session.interrupt()
+        for session in (self.session, self._fallback.opened, self._stronger.opened):
+            if session is not None:
+                _interrupt(session)
 
     def close(self) -> None:
         self._fallback.close()
@@ -255,15 +269,15 @@ class _Job:
             spare = self._fallback.open()
             if spare is None:
                 raise OutOfMemory(
-                    f"The memory of {self.session.info.device or self.session.info.backend} is too small even for a "
-                    f"tile of {failed.columns.read} x {failed.rows.read} pixels.",
+                    f"{_memory_of(self.session.info)} is too small even for a tile of "
+                    f"{failed.columns.read} x {failed.rows.read} pixels.",
                     "Close other programs, or choose another device.",
                     tile=number,
                 ) from error
             self._say(
                 "fallback",
-                f"The memory of {self.session.info.device or self.session.info.backend} is too small, so "
-                f"{spare.info.device or spare.info.backend} restores what does not fit.",
+                f"{_memory_of(self.session.info)} is too small, so {spare.info.backend} on {spare.info.device} "
+                "restores what does not fit.",
             )
             _place(whole, kept, failed, self._restore_at(number, failed, tile, spare), scale)
             return
@@ -317,6 +331,15 @@ class _Job:
             self._said.add(about)
         if not known and self._on_notice is not None:
             self._on_notice(text)
+
+
+def _memory_of(info: SessionInfo) -> str:
+    return "The memory of this computer" if info.device == "cpu" else f"The memory of {info.device}"
+
+
+def _interrupt(session: Session) -> None:
+    if isinstance(session, Interruptible):
+        session.interrupt()
 
 
 class _Spare:

@@ -1,0 +1,223 @@
+"""Where results go, and which files are pictures: names from a template, mirrored folders, nothing lost unasked."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Final
+
+from engine.errors import Code, PellucidError
+from engine.image.buffer import ImageBuffer
+from engine.image.formats import EXTENSIONS, WRITTEN
+from engine.wire import Existing
+
+FIELDS: Final = ("name", "model", "scale", "alpha", "width", "height", "date")
+LONGEST_NAME: Final = 255
+"""Bytes of a file name that all common file systems take."""
+_ROOM_FOR_NUMBER: Final = len(" (9999)")
+_FORBIDDEN: Final = re.compile(r'[\x00-\x1f/\\:*?"<>|]')
+_RESERVED: Final = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.IGNORECASE)
+
+
+def choose_format(wanted: str, target: Path, image: ImageBuffer) -> str:
+    """The format to write: `wanted`; for "same" what the name of `target` says where it is the name of a file, or the
+    source's own where that can be written and holds what the picture has: JPEG never for a transparent picture."""
+    named = _format_of_file(target)
+    if wanted != "same":
+        if wanted not in WRITTEN:
+            raise PellucidError(
+                Code.USAGE,
+                f'"{wanted}" is no format that can be written.',
+                f"Choose one of: same, {', '.join(WRITTEN)}.",
+                format=wanted,
+            )
+        if named and named != wanted:
+            raise PellucidError(
+                Code.USAGE,
+                f"{target.name} is the name of a {WRITTEN[named].title} file; {WRITTEN[wanted].title} was asked for.",
+                "Change one of the two.",
+                path=str(target),
+                format=wanted,
+            )
+        return wanted
+    if named:
+        return named
+    if image.format not in WRITTEN or (image.alpha is not None and not WRITTEN[image.format].alpha):
+        return "png"
+    return image.format
+
+
+def output_path(
+    source: Path,
+    target: Path,
+    *,
+    root: Path | None,
+    format: str,  # noqa: A002
+    template: str,
+    fields: Mapping[str, str],
+    existing: Existing,
+    reserved: Collection[Path] = (),
+) -> Path | None:
+    """The file that the result of `source` goes to, or None when it is there already and `existing` says to skip it.
+
+    target: a folder, or a file when its name ends in the extension of a format that can be written (and no folder has
+    that name). root: the folder that was dropped; the source's place below it is mirrored below `target`. fields:
+    values of model, scale, alpha, width, height; name and date are known here. reserved: places promised to others.
+    The source itself is overwritten only when `target` names that very file and `existing` is "overwrite".
+    """
+    explicit = bool(_format_of_file(target))
+    if explicit:
+        wanted = target
+    else:
+        wanted = target / _mirrored_folder(source, root) / output_name(source, format, template, fields)
+    taken = frozenset(reserved)
+    if existing == "overwrite":
+        if wanted not in taken and (explicit or not _same_file(wanted, source)):
+            return wanted
+        return _next_free(wanted, taken)
+    if wanted not in taken and not os.path.lexists(wanted):
+        return wanted
+    return None if existing == "skip" else _next_free(wanted, taken)
+
+
+def output_name(source: Path, kind: str, template: str, fields: Mapping[str, str]) -> str:
+    """The template with its fields filled in and the extension of `kind`, short enough for every file system.
+
+    Only known fields are replaced, once: braces and percent signs in the source's own name stay as they are.
+    """
+    check_template(template)
+    extension = WRITTEN[kind].extension
+    if EXTENSIONS.get(source.suffix.lower()) == kind and source.suffix.lower() != ".apng":
+        extension = source.suffix
+    values = {"date": date.today().isoformat()} | {field: _safe(value) for field, value in fields.items()}
+    room = LONGEST_NAME - _ROOM_FOR_NUMBER - len(os.fsencode(extension))
+    stem = _fill(template, values | {"name": source.stem})
+    excess = len(os.fsencode(stem)) - room
+    if excess > 0:
+        # the source's name gives way first, so that what tells two results apart stays
+        kept = len(os.fsencode(source.stem)) - -(-excess // max(1, template.count("{name}")))
+        stem = shorten(_fill(template, values | {"name": shorten(source.stem, max(kept, 1))}), room)
+    if not stem or stem.startswith(".") or _RESERVED.fullmatch(stem):
+        stem = f"_{stem}"
+    return stem + extension
+
+
+def _fill(template: str, values: Mapping[str, str]) -> str:
+    pieces = re.split(r"\{([a-z]+)\}", template)
+    return "".join(values.get(piece, "") if index % 2 else piece for index, piece in enumerate(pieces)).strip()
+
+
+def check_template(template: str) -> None:
+    """Refuses a template with unknown fields or characters that no file name may have."""
+    for field in re.findall(r"\{([a-z]+)\}", template):
+        if field not in FIELDS:
+            raise PellucidError(
+                Code.USAGE,
+                f'The name template "{template}" has the unknown field {{{field}}}.',
+                f"Fields are: {', '.join('{' + name + '}' for name in FIELDS)}.",
+                template=template,
+            )
+    if not template.strip() or _FORBIDDEN.search(template):
+        raise PellucidError(
+            Code.USAGE,
+            f'The name template "{template}" cannot be a file name.',
+            'It must not be empty or hold / \\ : * ? " < > | or control characters.',
+            template=template,
+        )
+
+
+def shorten(text: str, limit: int) -> str:
+    """At most `limit` bytes of the text, cut between characters."""
+    data = os.fsencode(text)
+    if len(data) <= limit:
+        return text
+    while limit > 0 and data[limit] & 0xC0 == 0x80:
+        limit -= 1
+    return os.fsdecode(data[:limit]).rstrip()
+
+
+def numbered(path: Path, number: int) -> Path:
+    """`name.png` with 2 is `name (2).png`."""
+    suffix = f" ({number}){path.suffix}"
+    return path.with_name(shorten(path.stem, LONGEST_NAME - len(os.fsencode(suffix))) + suffix)
+
+
+def collect_sources(paths: Sequence[str | os.PathLike[str]]) -> list[tuple[Path, Path | None]]:
+    """All pictures that `paths` name, each with the folder it was found through (None for a file named itself).
+
+    Folders are searched to any depth, in the order people sort names (2 before 10), without hidden files; what counts
+    there is the extension. A file named itself is taken whatever it is called. Each file comes once.
+    """
+    found: dict[str, tuple[Path, Path | None]] = {}
+    for named in map(Path, paths):
+        if named.is_dir():
+            pairs: Iterator[tuple[Path, Path | None]] = ((file, named) for file in _pictures_below(named))
+        elif named.exists():
+            pairs = iter([(named, None)])
+        else:
+            raise PellucidError(
+                Code.FILE_MISSING, f"There is no file or folder {named}.", "Check the name.", path=str(named)
+            )
+        for file, root in pairs:
+            found.setdefault(str(file.absolute()), (file, root))
+    return list(found.values())
+
+
+def _pictures_below(folder: Path) -> Iterator[Path]:
+    for place, folders, files in os.walk(folder, onerror=_raise_unreadable):
+        folders[:] = sorted((name for name in folders if not name.startswith(".")), key=natural_key)
+        for name in sorted(files, key=natural_key):
+            if not name.startswith(".") and Path(name).suffix.lower() in EXTENSIONS:
+                yield Path(place, name)
+
+
+def _raise_unreadable(error: OSError) -> None:
+    raise PellucidError(
+        Code.FILE_UNREADABLE,
+        f"The folder {error.filename} cannot be read: {error.strerror}.",
+        "Check its permissions.",
+        path=str(error.filename),
+    ) from error
+
+
+def natural_key(name: str) -> tuple[list[tuple[int, int, str]], str]:
+    """Sorts numbers in names by value and letters without case."""
+    pieces = re.findall(r"[0-9]+|[^0-9]+", name.casefold())
+    return [(0, int(piece), "") if piece.isdecimal() else (1, 0, piece) for piece in pieces], name
+
+
+def _mirrored_folder(source: Path, root: Path | None) -> Path:
+    if root is None:
+        return Path()
+    try:
+        return source.absolute().parent.relative_to(root.absolute())
+    except ValueError:
+        return Path()
+
+
+def _next_free(path: Path, taken: Collection[Path]) -> Path:
+    number = 2
+    while (candidate := numbered(path, number)) in taken or os.path.lexists(candidate):
+        number += 1
+    return candidate
+
+
+def _format_of_file(target: Path) -> str:
+    """Id of the written format that the name of a file asks for; "" for a folder or any other name."""
+    kind = EXTENSIONS.get(target.suffix.lower(), "")
+    return kind if kind in WRITTEN and not target.is_dir() else ""
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
+
+
+def _safe(text: str) -> str:
+    """A field's value as part of a file name: without folders, without what file systems refuse."""
+    return _FORBIDDEN.sub("-", text)

@@ -1,6 +1,7 @@
 """Runs degradation plans on pictures: numpy arrays and torch tensors go in and out without a copy.
 
-Pictures are float32, R, G, B planes in 0..1: a batch (n, 3, height, width), or a list of (3, height, width) of any sizes.
+Pictures are float32, R, G, B planes in 0..1: a batch (n, 3, height, width), or a list of (3, height, width) of any
+sizes.
 The same seed and sample number make the same bytes for any number of threads, batch split, order and instruction set.
 """
 
@@ -74,8 +75,8 @@ def degrade(
 ) -> Any:
     """Runs row s of `ops` (n, max_ops; OP records) over picture s and returns the results.
 
-    A batch gives a batch (all results must then have one size), a list gives a list. `seed` is one number for all or one
-    a picture; `samples` numbers the pictures. `out` receives the results when given. `threads`: all processors when
+    A batch gives a batch (all results must then have one size), a list gives a list. `seed` is one number for all or
+    one a picture; `samples` numbers the pictures. `out` receives the results when given. `threads`: all processors when
     None; 1 inside a loader's worker. `variant` forces "scalar", "avx2" or "avx512". Inputs are never written.
     """
     return degrade_and_tell(images, ops, seed, samples, out, threads, variant)[0]
@@ -252,4 +253,4 @@ def _check_targets(pictures: list[_View], targets: list[_View], sizes: list[tupl
 
 
 def _table(views: list[_View]) -> Any:
-    return (Picture * len(views))(*((v.address, v.height, v.width) for v in views))
+    return (Picture * len(views))(*[Picture(v.address, v.height, v.width) for v in views])

@@ -158,7 +158,7 @@ void filter_strip(const float* strip, const float* taps, int32_t count, int32_t 
     }
 }
 
-constexpr int ROW_GROUP = LANES == 16 ? 12 : 8;
+constexpr int ROW_GROUP = LANES == 1 ? 8 : 12;  // sums kept in registers: 12 of 16, or of 32
 
 void filter_along_rows(
     const float* from, float* to, int32_t height, int32_t width, int32_t stride, const float* taps, int32_t count,
@@ -222,8 +222,9 @@ void filter_down_columns(
     const float* from, float* to, const float* before, int32_t height, int32_t width, int32_t stride, const float* taps,
     int32_t count, Scratch scratch) {
     const float** rows = reflected_rows(from, height, stride, count / 2, scratch);
-    if (count >= 8 && height >= 8)
-        filter_down_rows<8, LANES == 16 ? 2 : 1>(rows, taps, count, height, width, stride, before, to);
+    constexpr int R = LANES == 16 ? 8 : 6;
+    if (count >= R && height >= R)
+        filter_down_rows<R, 2>(rows, taps, count, height, width, stride, before, to);
     else if (count >= 3 && height >= 3)
         filter_down_rows<3, 2>(rows, taps, count, height, width, stride, before, to);
     else
@@ -304,8 +305,9 @@ void blur_dense(const Planes& from, const Planes& to, const BlurKernel& kernel, 
                 out[reach_x + width - 1 + k] = in[reflected(width - 1 + k, width)];
             }
         }
-        if (kernel.height >= 8 && height >= 8)
-            blur_rows<8, LANES == 16 ? 3 : 1>(rows, kernel, height, width, to.stride, to.plane(p));
+        constexpr int R = LANES == 16 ? 8 : 6;
+        if (kernel.height >= R && height >= R)
+            blur_rows<R, LANES == 16 ? 3 : 2>(rows, kernel, height, width, to.stride, to.plane(p));
         else if (kernel.height >= 3 && height >= 3)
             blur_rows<3, LANES == 16 ? 4 : 3>(rows, kernel, height, width, to.stride, to.plane(p));
         else

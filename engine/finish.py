@@ -8,15 +8,12 @@ complete to the next one.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from engine.image.resample import RowResampler, Rows
-
-Samples = npt.NDArray[Any]
-"""(rows, width, channels), uint8 or uint16."""
+from engine.tiling.source import Source
 
 Sink = Callable[[Rows], None]
 
@@ -33,20 +30,18 @@ def resize(onward: Sink, height: int, width: int, new_height: int, new_width: in
     resampler = RowResampler(height, width, new_height, new_width)
 
     def push(rows: Rows) -> None:
-        if len(resized := resampler.push(rows)):
+        resized = resampler.push(rows)
+        if len(resized):
             onward(resized)
 
     return push
 
 
-def mix_original(onward: Sink, original: Callable[[int, int], Rows], source: tuple[int, int], scale: int, strength: float) -> Sink:
-    """`strength` of the network's rows and the rest of the plainly enlarged original.
-
-    `original(top, bottom)` gives source rows (rows, width, 3) as float32; `source`: its height and width.
-    """
+def mix_original(onward: Sink, original: Source, scale: int, strength: float) -> Sink:
+    """`strength` of the network's rows and the rest of the original, (3, height, width), enlarged by `scale`."""
     if strength == 1.0:
         return onward
-    height, width = source
+    _, height, width = original.shape
     enlarger = RowResampler(height, width, height * scale, width * scale, "bicubic")
     read = 0
     waiting = np.empty((0, width * scale, 3), np.float32)
@@ -55,7 +50,8 @@ def mix_original(onward: Sink, original: Callable[[int, int], Rows], source: tup
         nonlocal read, waiting
         while len(waiting) < len(rows):
             bottom = min(read + _ORIGINAL_ROWS, height)
-            waiting = np.concatenate([waiting, enlarger.push(original(read, bottom))])
+            plain = enlarger.push(original[:, read:bottom, :].transpose(1, 2, 0))
+            waiting = np.concatenate([waiting, plain])
             read = bottom
         plain, waiting = waiting[: len(rows)], waiting[len(rows) :].copy()
         onward(strength * rows + (1.0 - strength) * plain)
@@ -78,12 +74,3 @@ def join_alpha(onward: Sink, alpha: npt.NDArray[np.float32]) -> Sink:
         onward(np.concatenate([rows, plane], axis=2))
 
     return push
-
-
-def quantise(rows: Rows, bits: int) -> Samples:
-    """0..1 to whole steps of 8 or 16 bits, rounded to the nearest; what lies outside is clipped."""
-    top = np.float32((1 << bits) - 1)
-    scaled = np.multiply(rows, top)
-    np.clip(scaled, 0, top, out=scaled)
-    np.rint(scaled, out=scaled)
-    return scaled.astype(np.uint8 if bits == 8 else np.uint16)

@@ -9,7 +9,7 @@ from engine.cli.frame import Subparsers, run_command_line
 
 COMMANDS = {
     "restore": ("engine.cli.restore", "add_restore_parser"),
-    "evaluate": ("engine.evaluate", "add_evaluate_parser"),
+    "evaluate": ("engine.evaluate.cli", "add_evaluate_parser"),
     "blend": ("engine.models.cli", "add_blend_parser"),
     "models": ("engine.models.cli", "add_models_parser"),
     "degrade": ("engine.degrade.cli", "add_degrade_parser"),

@@ -1,0 +1,270 @@
+"""`pellucid restore`: pictures in, sharper and larger pictures out."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections import Counter
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Protocol, get_args
+
+import msgspec
+
+from engine.cli.frame import DONE, SOME_FAILED, Subparsers
+from engine.cli.output import Output
+from engine.errors import Code, PellucidError
+from engine.wire import (
+    Accepted,
+    Cancelled,
+    Event,
+    Existing,
+    Failed,
+    Notice,
+    OutputFormat,
+    Progress,
+    Restored,
+    RestoreOptions,
+    RestoreRequest,
+    Size,
+    Skipped,
+)
+
+DEFAULTS = RestoreOptions()
+
+
+def add_restore_parser(subparsers: Subparsers) -> None:
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "restore", help="make pictures larger and sharper", description="Make pictures larger and sharper."
+    )
+    parser.add_argument("sources", nargs="*", metavar="IN", help="pictures, and folders of pictures")
+    parser.add_argument("-o", "--output", metavar="OUT", help="folder, or file for one picture (default: beside it)")
+    parser.add_argument("--resume", action="store_true", help="go on with what an interrupted restore has left")
+    what = parser.add_argument_group("what is done")
+    what.add_argument("--model", default="", metavar="NAME|FILE", help="see: pellucid models list")
+    what.add_argument("--partner", default="", metavar="NAME|FILE", help="the vivid model that --alpha blends in")
+    what.add_argument("--alpha", type=float, metavar="A", help="0 faithful, 1 vivid, or between")
+    what.add_argument("--strength", type=float, default=1.0, metavar="S", help="1 all of it, 0 none (default 1)")
+    what.add_argument("--tta", action="store_true", help="average eight flips and rotations: slower, a little cleaner")
+    what.add_argument("--tileable", action="store_true", help="the picture is a texture whose borders meet")
+    size = parser.add_argument_group("size of the result").add_mutually_exclusive_group()
+    size.add_argument("--scale", type=float, metavar="S", help="factor, e.g. 1.5 (default: the model's own)")
+    size.add_argument("--width", type=int, metavar="PIXELS")
+    size.add_argument("--height", type=int, metavar="PIXELS")
+    size.add_argument("--fit", metavar="WxH", help="as large as fits into this box")
+    files = parser.add_argument_group("files")
+    files.add_argument("--format", default="same", choices=get_args(OutputFormat), help="(default: as the source)")
+    files.add_argument("--quality", type=int, default=DEFAULTS.quality, metavar="1..100", help="of JPEG, WebP and AVIF")
+    files.add_argument("--bits", type=int, default=0, choices=[0, 8, 16], help="a sample; 0 as the source (default)")
+    files.add_argument("--srgb", action="store_true", help="convert colours to sRGB instead of keeping the profile")
+    files.add_argument("--no-metadata", action="store_true", help="leave out EXIF and XMP")
+    files.add_argument("--existing", default="number", choices=get_args(Existing))
+    files.add_argument("--name", default=DEFAULTS.name, metavar="TEMPLATE", help=f"(default {DEFAULTS.name})")
+    files.add_argument("--max-megapixels", type=float, default=DEFAULTS.max_megapixels, metavar="N", help="guard")
+    machine = parser.add_argument_group("machine")
+    machine.add_argument("--backend", default="", metavar="NAME", help="see: pellucid doctor")
+    machine.add_argument("--device", default="", metavar="NAME")
+    machine.add_argument("--precision", default="", choices=["", "fp32", "bf16", "fp16"])
+    machine.add_argument("--tile", type=int, default=0, metavar="PIXELS", help="side of a tile (default: chosen)")
+    machine.add_argument("--halo", type=int, metavar="PIXELS", help="context around a tile (default: the model's)")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace, output: Output) -> int:
+    from engine.image.naming import collect_sources
+    from engine.journal import Journal, journal_path, unfinished
+    from engine.queue import RestoreQueue
+    from engine.restore import Restorer
+
+    if arguments.resume:
+        requests = unfinished(journal_path())
+        if not requests:
+            output.say("Nothing is left to do.")
+    else:
+        options = options_from(arguments)
+        if not arguments.sources:
+            raise PellucidError(Code.USAGE, "Name at least one picture or folder.", "Try: pellucid restore --help")
+        sources = collect_sources([Path(name) for name in arguments.sources])
+        requests = [
+            RestoreRequest(
+                job=str(number),
+                source=str(source),
+                target=arguments.output or str(source.parent),
+                root=str(root) if root and arguments.output else "",
+                options=options,
+            )
+            for number, (source, root) in enumerate(sources, 1)
+        ]
+    started = time.perf_counter()
+    with ExitStack() as stack:
+        journal = stack.enter_context(Journal(journal_path(), requests))
+        report = stack.enter_context(_progress(output, requests))
+        counts: Counter[str] = Counter()
+
+        def tell(event: Event) -> None:
+            output.line(msgspec.to_builtins(event))
+            report.event(event)
+            if isinstance(event, Restored | Skipped | Failed | Cancelled):
+                counts[type(event).__name__.lower()] += 1
+                if not isinstance(event, Cancelled):
+                    # Interrupted jobs stay in the journal, for --resume.
+                    journal.end(event.job)
+
+        queue = RestoreQueue(Restorer(), tell)
+        for request in requests:
+            queue.submit(request)
+        queue.close()
+        queue.run()
+    seconds = time.perf_counter() - started
+    restored, bad = counts["restored"], counts["failed"]
+    output.line({"restored": restored, "skipped": counts["skipped"], "failed": bad, "seconds": round(seconds, 3)})
+    if len(requests) > 1:
+        output.say(f"{restored} of {len(requests)} pictures restored in {seconds:.1f} s.")
+    return SOME_FAILED if bad else DONE
+
+
+def options_from(arguments: argparse.Namespace) -> RestoreOptions:
+    """The options as given, each checked with a sentence."""
+    for name, value, low, high in (
+        ("--strength", arguments.strength, 0, 1),
+        ("--quality", arguments.quality, 1, 100),
+        ("--scale", arguments.scale, 0.05, 64),
+        ("--width", arguments.width, 1, 1_000_000),
+        ("--height", arguments.height, 1, 1_000_000),
+        ("--tile", arguments.tile or None, 16, 100_000),
+        ("--halo", arguments.halo, 0, 4096),
+        ("--max-megapixels", arguments.max_megapixels, 0.000001, 1_000_000),
+    ):
+        if value is not None and not low <= value <= high:
+            raise PellucidError(Code.USAGE, f"{name} is {value:g}; it goes from {low:g} to {high:g}.")
+    return RestoreOptions(
+        model=arguments.model,
+        partner=arguments.partner,
+        alpha=arguments.alpha,
+        strength=arguments.strength,
+        size=Size(
+            scale=arguments.scale,
+            width=arguments.width,
+            height=arguments.height,
+            fit=_box(arguments.fit) if arguments.fit else None,
+        ),
+        backend=arguments.backend,
+        device=arguments.device,
+        precision=arguments.precision,
+        tile=arguments.tile,
+        halo=arguments.halo,
+        tta=arguments.tta,
+        tileable=arguments.tileable,
+        format=arguments.format,
+        quality=arguments.quality,
+        bits=arguments.bits,
+        profile="srgb" if arguments.srgb else "keep",
+        keep_metadata=not arguments.no_metadata,
+        existing=arguments.existing,
+        name=arguments.name,
+        max_megapixels=arguments.max_megapixels,
+    )
+
+
+def _box(text: str) -> tuple[int, int]:
+    try:
+        width, height = (int(side) for side in text.lower().split("x"))
+        if min(width, height) < 1:
+            raise ValueError
+    except ValueError:
+        raise PellucidError(Code.USAGE, f"--fit is {text!r}; it is written like 1920x1080.") from None
+    return width, height
+
+
+class _Report(Protocol):
+    def event(self, event: Event) -> None: ...
+
+    def __enter__(self) -> _Report: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+def _progress(output: Output, requests: list[RestoreRequest]) -> _Report:
+    sources = {request.job: request.source for request in requests}
+    return _Bars(output, sources) if output.interactive else _Lines(output, sources)
+
+
+class _Lines:
+    """A line for every file that has ended; for logs and pipes."""
+
+    def __init__(self, output: Output, sources: dict[str, str]) -> None:
+        self._output = output
+        self._sources = sources
+
+    def __enter__(self) -> _Lines:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def event(self, event: Event) -> None:
+        match event:
+            case Restored():
+                self._output.say(
+                    f"{event.target}  {event.width} x {event.height}, {event.seconds:.1f} s, "
+                    f"{event.megapixels_per_second:.2f} MP/s, {event.model} on {event.backend} {event.precision}"
+                )
+            case Skipped():
+                self._output.say(f"{event.target}  skipped: {event.reason}")
+            case Failed() if not self._output.json:
+                self._output.warn(f"pellucid: {event.message}")
+                if event.hint:
+                    self._output.warn(f"          {event.hint}")
+            case Notice():
+                self._output.say(f"{self._sources[event.job]}: {event.text}")
+            case _:
+                pass
+
+
+class _Bars(_Lines):
+    """Bars that move, for a person at a terminal."""
+
+    def __init__(self, output: Output, sources: dict[str, str]) -> None:
+        super().__init__(output, sources)
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bars
+
+        self._bars = Bars(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._whole = self._bars.add_task("pictures", total=len(sources), rate="") if len(sources) > 1 else None
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> _Bars:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def event(self, event: Event) -> None:
+        match event:
+            case Accepted():
+                self._tasks[event.job] = self._bars.add_task(Path(self._sources[event.job]).name, total=None, rate="")
+            case Progress():
+                self._bars.update(
+                    self._tasks[event.job],
+                    total=event.tiles,
+                    completed=event.tiles_done,
+                    rate=f"{event.megapixels_per_second:.2f} MP/s",
+                )
+            case Restored() | Skipped() | Failed() | Cancelled():
+                if (task := self._tasks.pop(event.job, None)) is not None:
+                    self._bars.remove_task(task)
+                if self._whole is not None:
+                    self._bars.advance(self._whole)
+            case _:
+                pass
+        super().event(event)

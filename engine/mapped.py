@@ -1,0 +1,80 @@
+"""Pixels on their way to a window: raw uint8 files that both processes map, so that no message ever carries them."""
+
+from __future__ import annotations
+
+import math
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Pixels8 = npt.NDArray[np.uint8]
+"""(height, width, 3 or 4) uint8, straight alpha last."""
+
+LARGEST_SHOWN = 64_000_000
+"""Pixels of a growing result that are shown; a larger one is shown thinned out."""
+
+
+def eight_bit(samples: npt.NDArray[Any]) -> Pixels8:
+    """(height, width, 1 to 4) uint8, uint16 or float32 (0..1) to what a window draws: grey becomes three channels."""
+    channels = samples.shape[2]
+    if channels < 3:
+        samples = np.concatenate([np.repeat(samples[:, :, :1], 3, axis=2), samples[:, :, 1:]], axis=2)
+    if samples.dtype == np.uint8:
+        return samples
+    if samples.dtype == np.uint16:
+        return ((samples.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+    return np.rint(np.clip(samples, 0, 1) * 255).astype(np.uint8)
+
+
+class MappedFiles:
+    """The files of one worker. The last few stay; a window that has mapped one keeps it however long."""
+
+    def __init__(self, folder: Path, kept: int = 8) -> None:
+        self._folder = folder
+        self._kept = kept
+        self._numbers = count()
+        self._files: list[Path] = []
+
+    def keep(self, pixels: Pixels8) -> Path:
+        """A new file with these pixels."""
+        path = self._next()
+        path.write_bytes(np.ascontiguousarray(pixels).data)
+        return path
+
+    def reserve(self, shape: tuple[int, int, int]) -> tuple[Path, Pixels8]:
+        """A new file of this shape, black, and the array that writes into it."""
+        path = self._next()
+        return path, np.memmap(path, np.uint8, "w+", shape=shape)
+
+    def _next(self) -> Path:
+        while len(self._files) >= self._kept:
+            try:
+                self._files[0].unlink(missing_ok=True)
+            except OSError:
+                break  # Windows keeps what is mapped: next time
+            self._files.pop(0)
+        self._files.append(self._folder / f"{next(self._numbers)}.raw")
+        return self._files[-1]
+
+
+class GrowingPicture:
+    """A result that a window watches as its rows come. `height` and `width` are those of the shown, thinned picture."""
+
+    def __init__(self, files: MappedFiles, height: int, width: int, channels: int) -> None:
+        self._step = max(1, math.ceil(math.sqrt(height * width / LARGEST_SHOWN)))
+        self.height, self.width = -(-height // self._step), -(-width // self._step)
+        self.channels = 4 if channels in (2, 4) else 3
+        self.path, self._pixels = files.reserve((self.height, self.width, self.channels))
+        self._rows = 0
+
+    def add(self, samples: npt.NDArray[Any]) -> tuple[int, int]:
+        """The next rows of the result, (rows, width, 1 to 4); which rows of the shown picture are now there."""
+        first = -self._rows % self._step
+        top = (self._rows + first) // self._step
+        shown = eight_bit(samples[first :: self._step, :: self._step])
+        self._rows += len(samples)
+        self._pixels[top : top + len(shown)] = shown
+        return top, top + len(shown)

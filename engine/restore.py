@@ -1,0 +1,348 @@
+"""Restore pictures: the use case behind the command line, the worker and the evaluation.
+
+A job passes three stations: `Restorer.open` reads the file and decides everything that can be decided before work
+starts; `Restorer.run` pulls the picture through the network tile by tile; `Result` finishes the rows and writes the
+file. `engine.queue` lets the stations of neighbouring jobs work at the same time.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.errors import Code, PellucidError
+from engine.finish import Sink, join_alpha, mix_original, resize, to_grey
+from engine.image.buffer import ImageBuffer, Metadata
+from engine.image.colour import round_samples, to_srgb
+from engine.image.decode import read_image
+from engine.image.encode import open_writer
+from engine.image.formats import check_limits, choose_bits
+from engine.image.naming import choose_format, output_path
+from engine.image.resample import Rows
+from engine.image.transparency import bleed_colours
+from engine.models.blend import blend
+from engine.models.library import default_model, find_by_hash, find_model, load
+from engine.models.model import Model
+from engine.runtime.choose import open_session
+from engine.runtime.session import Session
+from engine.tiling.augment import AugmentedSession
+from engine.tiling.run import TilingSettings, restore_tiles
+from engine.tiling.source import InterleavedSource
+from engine.wire import RestoreOptions, RestoreRequest, Size
+
+Samples = npt.NDArray[Any]
+"""(rows, width, channels), uint8, uint16 or float32; alpha last."""
+
+RESULT_LIMIT = 16
+"""How many times larger than the largest source a result may be."""
+
+
+class Watch(Protocol):
+    """What a job tells while it runs, and what it asks."""
+
+    def tile_done(self, done: int, tiles: int) -> None: ...
+
+    def notice(self, text: str) -> None: ...
+
+    def cancelled(self) -> bool:
+        """Asked between tiles, from any thread; it may block, and no new tile starts meanwhile."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A request with its picture open and every decision made. `width`, `height`, `bits`: of the result."""
+
+    request: RestoreRequest
+    image: ImageBuffer
+    model: Model
+    target: Path
+    format: str
+    bits: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class AlreadyThere:
+    """The result exists, and the user said to skip such files."""
+
+    target: Path
+
+
+class Restorer:
+    """Opens jobs and runs them, keeping models and sessions between jobs. `open` may be called from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._promised: set[Path] = set()
+        """Places of results that are on their way, so that two jobs never get the same."""
+        self._models: dict[tuple[str, str, float | None], Model] = {}
+        self._sessions: dict[tuple[Any, ...], tuple[Session, Model]] = {}
+
+    def open(self, request: RestoreRequest) -> Job | AlreadyThere:
+        """Decode, choose the model, name the result, and refuse what cannot work before any work is done."""
+        options = request.options
+        source = Path(request.source)
+        model = self.model_for(options)
+        image = read_image(source, max_megapixels=options.max_megapixels)
+        if options.profile == "srgb":
+            image = to_srgb(image)
+        width, height = final_size(image.width, image.height, options.size, model.card.scale)
+        if width * height > RESULT_LIMIT * 1e6 * options.max_megapixels:
+            raise PellucidError(
+                Code.IMAGE_TOO_LARGE,
+                f"The result of {source.name} would have {width} x {height} pixels, more than the limit of "
+                f"{RESULT_LIMIT * options.max_megapixels:g} megapixels.",
+                "Ask for a smaller size, or raise the limit with --max-megapixels.",
+            )
+        kind = choose_format(options.format, Path(request.target), image)
+        check_limits(kind, width, height)
+        with self._lock:
+            target = output_path(
+                source,
+                Path(request.target),
+                root=Path(request.root) if request.root else None,
+                format=kind,
+                template=options.name,
+                fields=_name_fields(options, model, image, width, height),
+                existing=options.existing,
+                reserved=self._promised,
+            )
+            if target is None:
+                return AlreadyThere(source)
+            self._promised.add(target)
+        bits = choose_bits(kind, options.bits, image.bits)
+        return Job(request, image, model, target, kind, bits, width, height)
+
+    def model_for(self, options: RestoreOptions) -> Model:
+        """The model that the options name, blended with its partner where an alpha is given."""
+        key = (options.model, options.partner, options.alpha)
+        with self._lock:
+            if key not in self._models:
+                self._models[key] = _load(options)
+                while len(self._models) > _MODELS_KEPT:
+                    self._models.pop(next(iter(self._models)))
+            return self._models[key]
+
+    def session_for(self, model: Model, options: RestoreOptions) -> Session:
+        """A session with this model's weights in it. Models of one architecture share a session, one at a time."""
+        card = model.card
+        key = (
+            card.architecture,
+            repr(card.arguments) if card.architecture != "foreign" else model.path,
+            options.backend,
+            options.device,
+            options.precision,
+        )
+        if key in self._sessions:
+            session, loaded = self._sessions[key]
+            if loaded is not model:
+                session.set_weights(model.weights)
+                self._sessions[key] = session, model
+        else:
+            session = open_session(model, backend=options.backend, device=options.device, precision=options.precision)
+            self._sessions[key] = session, model
+        return AugmentedSession(session) if options.tta else session
+
+    def close(self) -> None:
+        for session, _ in self._sessions.values():
+            session.close()
+        self._sessions.clear()
+        self._models.clear()
+
+
+_MODELS_KEPT = 4
+
+
+def _load(options: RestoreOptions) -> Model:
+    model = find_model(options.model) if options.model else default_model()
+    if options.alpha is None:
+        return model
+    partner = find_model(options.partner) if options.partner else _partner_of(model)
+    if partner is None:
+        raise PellucidError(
+            Code.MODEL_MISSING,
+            f"The model {model.card.name} has no partner to blend with.",
+            "Name one with --partner, or leave --alpha out.",
+        )
+    return blend(model, partner, options.alpha)
+
+
+def _partner_of(model: Model) -> Model | None:
+    entry = find_by_hash(model.card.partner)
+    return None if entry is None else load(entry)
+
+
+def final_size(width: int, height: int, size: Size, scale: int) -> tuple[int, int]:
+    """Width and height of the result of a picture of `width` x `height`; sides follow each other in proportion."""
+    given = [value for value in (size.scale, size.width, size.height, size.fit) if value is not None]
+    if len(given) > 1:
+        raise PellucidError(Code.USAGE, "Give the size in one way only: a scale, a width, a height or a box.")
+    if size.width is not None:
+        factor = size.width / width
+    elif size.height is not None:
+        factor = size.height / height
+    elif size.fit is not None:
+        factor = min(size.fit[0] / width, size.fit[1] / height)
+    else:
+        factor = size.scale if size.scale is not None else scale
+    return (
+        size.width or max(1, round(width * factor)),
+        size.height or max(1, round(height * factor)),
+    )
+
+
+def _name_fields(options: RestoreOptions, model: Model, image: ImageBuffer, width: int, height: int) -> dict[str, str]:
+    return {
+        "model": model.card.name,
+        "scale": f"{width / image.width:.4g}",
+        "alpha": "" if options.alpha is None else f"{options.alpha:.4g}",
+        "width": str(width),
+        "height": str(height),
+    }
+
+
+def run_network(
+    image: ImageBuffer,
+    model: Model,
+    session: Session,
+    options: RestoreOptions,
+    size: tuple[int, int],
+    watch: Watch,
+    onward: Sink,
+) -> None:
+    """The picture through the network and to its final size: (rows, width, channels) float32, not clipped, handed to
+    `onward` from top to bottom. Channels: 1 for grey and 3 for colour, one more with alpha. `size`: width, height."""
+    if image.alpha is None:
+        _run_colour(image, model, session, options, size, watch, onward, 0, 1)
+        return
+    with tempfile.TemporaryFile(prefix="pellucid-alpha-") as file:
+        # Alpha goes through the same network first, so that its edges are where the colours' edges are.
+        width, height = size
+        plane = np.memmap(file, np.float32, "w+", shape=(height, width))
+        top = 0
+
+        def keep(rows: Rows) -> None:
+            nonlocal top
+            plane[top : top + len(rows)] = np.clip(rows[:, :, 0], 0, 1)
+            top += len(rows)
+
+        grey = ImageBuffer(image.alpha[:, :, None])
+        _run_colour(grey, model, session, options, size, watch, keep, 0, 2)
+        bled = ImageBuffer(bleed_colours(image.colour, image.alpha))
+        _run_colour(bled, model, session, options, size, watch, join_alpha(onward, plane), 1, 2)
+
+
+def _run_colour(
+    image: ImageBuffer,
+    model: Model,
+    session: Session,
+    options: RestoreOptions,
+    size: tuple[int, int],
+    watch: Watch,
+    onward: Sink,
+    part: int,
+    parts: int,
+) -> None:
+    """One of `parts` passes of opaque pixels."""
+    source = InterleavedSource(image.colour)
+    info = session.info
+    scale = info.scale
+    width, height = size
+    sink = resize(onward, image.height * scale, image.width * scale, height, width)
+    if image.is_grey:
+        sink = to_grey(sink)
+    sink = mix_original(sink, source, scale, options.strength)
+    restore_tiles(
+        source,
+        session,
+        on_band=lambda _top, _bottom, rows: sink(rows),
+        settings=TilingSettings(tile=options.tile, halo=options.halo, wrap=options.tileable),
+        on_tile=lambda done, tiles: watch.tile_done(part * tiles + done, parts * tiles),
+        on_notice=watch.notice,
+        cancelled=watch.cancelled,
+        fallback=None if info.device == "cpu" else lambda: open_session(model, device="cpu"),
+        stronger=None
+        if info.precision == "fp32"
+        else lambda: open_session(model, backend=info.backend, device=info.device, precision="fp32"),
+    )
+
+
+def restore_pixels(
+    image: ImageBuffer, model: Model, session: Session, options: RestoreOptions, watch: Watch
+) -> ImageBuffer:
+    """The restored picture as an array, at the network's own scale, with as many bits as the source."""
+    width, height = image.width * session.info.scale, image.height * session.info.scale
+    pieces: list[Samples] = []
+    run_network(
+        image,
+        model,
+        session,
+        options,
+        (width, height),
+        watch,
+        lambda rows: pieces.append(round_samples(rows, image.bits)),
+    )
+    samples = np.concatenate(pieces)
+    colours = image.colour.shape[2]
+    return image.with_pixels(samples[:, :, :colours], samples[:, :, colours] if image.alpha is not None else None)
+
+
+class Unwatched:
+    """For work that nobody watches and nobody cancels."""
+
+    def tile_done(self, done: int, tiles: int) -> None:
+        pass
+
+    def notice(self, text: str) -> None:
+        pass
+
+    def cancelled(self) -> bool:
+        return False
+
+
+class Result:
+    """The file that a job makes: finishes rows, writes them under a temporary name, and puts it in place when whole."""
+
+    def __init__(self, job: Job) -> None:
+        image, options = job.image, job.request.options
+        kept = image.metadata if options.keep_metadata else Metadata(icc=image.metadata.icc)
+        self._bits = job.bits
+        self._writer = open_writer(
+            job.target,
+            job.format,
+            width=job.width,
+            height=job.height,
+            channels=image.colour.shape[2],
+            alpha=image.alpha is not None,
+            bits=job.bits,
+            quality=options.quality,
+            metadata=kept,
+            overwrite=options.existing == "overwrite",
+        )
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """Sentences about what the format could not hold."""
+        return self._writer.notices
+
+    def write(self, rows: Rows) -> Samples:
+        """Rows as `run_network` hands them on; gives back what was written."""
+        samples = round_samples(rows, self._bits)
+        self._writer.write_rows(samples)
+        return samples
+
+    def commit(self) -> Path:
+        """Put the verified file in its place; the path may have got a number if another file took the name."""
+        return self._writer.commit()
+
+    def abort(self) -> None:
+        """Leave nothing behind. Harmless when called again or too late."""
+        self._writer.abort()

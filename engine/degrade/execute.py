@@ -12,11 +12,12 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from kernels.degrade import degrade
 from PIL import Image
 
 from engine.degrade.plan import Plan, Records
 from engine.errors import Code, PellucidError
+from kernels.degrade import degrade
+from kernels.errors import KernelInputError, KernelsMissingError
 from kernels.ops import OP, Opcode
 
 Target = Literal["recipe", "plain", "sharpened"]
@@ -79,7 +80,22 @@ def _run(images: Any, records: Records, plan: Plan, threads: int | None, variant
         return images
     if (records["opcode"] == Opcode.HOST_CODEC).any():
         return _run_with_codecs(images, records, plan, threads, variant)
-    return degrade(images, records, plan.seed, plan.samples, threads=threads, variant=variant)
+    return _native(images, records, plan.seed, plan.samples, threads, variant)
+
+
+def _native(
+    images: Any, records: Records, seed: int, samples: npt.NDArray[np.int64], threads: int | None, variant: str | None
+) -> Any:
+    try:
+        return degrade(images, records, seed, samples, threads=threads, variant=variant)
+    except KernelsMissingError as error:
+        raise PellucidError(
+            Code.BACKEND_UNAVAILABLE, f"Pictures cannot be degraded here: {error}.", "Install Pellucid again."
+        ) from error
+    except KernelInputError as error:
+        raise PellucidError(
+            Code.IMAGE_UNSUPPORTED, f"A picture or its plan was refused: {error}.", "Check the pictures and the recipe."
+        ) from error
 
 
 def _run_with_codecs(images: Any, records: Records, plan: Plan, threads: int | None, variant: str | None) -> Any:
@@ -94,7 +110,7 @@ def _run_with_codecs(images: Any, records: Records, plan: Plan, threads: int | N
                 row = np.zeros((1, len(stretch) + 1), OP)
                 row[0, :-1] = stretch
                 samples = plan.samples[number : number + 1]
-                picture = degrade(picture, row, plan.seed, samples, threads=threads, variant=variant)
+                picture = _native(picture, row, plan.seed, samples, threads, variant)
         results.append(picture)
     if isinstance(images, np.ndarray):
         return np.concatenate(results)

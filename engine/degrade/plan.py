@@ -519,6 +519,12 @@ class CompiledRecipe:
     def draw(self, seed: int, samples: npt.ArrayLike, height: int, width: int, *, orient: bool = True) -> Plan:
         """See `draw_plan`."""
         numbers = np.atleast_1d(np.asarray(samples, np.int64))
+        if not 0 <= seed < 2**64 or (numbers < 0).any():
+            raise PellucidError(
+                Code.USAGE,
+                f"A seed is a number within 0 to 2^64 - 1 and samples are numbered from 0; the seed is {seed}.",
+                "Choose other numbers.",
+            )
         scale = self.recipe.scale
         if min(height, width) < scale:
             raise PellucidError(

@@ -40,6 +40,7 @@ MirrorName = Literal["none", "horizontal", "vertical", "both"]
 SMALLEST_SCALE = 1.0 / 16.0
 LARGEST_SCALE = 16.0
 SIZES = (3, 63)
+RADII = (2, 127)
 
 
 class _Value:
@@ -365,7 +366,7 @@ class Sharpen(_Stage, tag="sharpen", frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         _Stage.__post_init__(self)
-        self.radius.within("radius", 1, 62)
+        self.radius.within("radius", *RADII)
         self.radius.whole("radius")
         self.weight.within("weight", 0, 10)
         self.threshold.within("threshold", 0, 255)
@@ -468,7 +469,7 @@ class SourceSharpening(_Part, frozen=True, kw_only=True):
     target: bool = True
 
     def __post_init__(self) -> None:
-        Span(((self.radius, self.radius),)).within("radius", 1, 62)
+        Span(((self.radius, self.radius),)).within("radius", *RADII)
         Span(((self.weight, self.weight),)).within("weight", 0, 10)
         Span(((self.threshold, self.threshold),)).within("threshold", 0, 255)
 

@@ -1,0 +1,207 @@
+"""The application: one instance, one window, and nothing that fails in silence."""
+
+from __future__ import annotations
+
+import faulthandler
+import hashlib
+import json
+import logging
+import os
+import sys
+import traceback
+from pathlib import Path
+from types import TracebackType
+
+from PySide6.QtCore import (
+    QLibraryInfo,
+    QLocale,
+    QMessageLogContext,
+    QObject,
+    QTimer,
+    QtMsgType,
+    QTranslator,
+    Signal,
+    qInstallMessageHandler,
+)
+from PySide6.QtNetwork import QLocalServer, QLocalSocket
+from PySide6.QtWidgets import QApplication
+
+from gui import icons, theme
+from gui import settings as settings_file
+from gui.settings import Language
+
+LOG = logging.getLogger("pellucid")
+CONNECT_MS = 300
+ANSWER_MS = 3000
+DESKTOP_ID = "pellucid"
+TRANSLATIONS = Path(__file__).parent / "i18n"
+
+
+def run(files: list[str]) -> int:
+    """Open the window with `files`, or hand them to the one that is open; the exit code of the program."""
+    new_window = "--new-window" in files
+    paths = [os.path.abspath(file) for file in files if file != "--new-window"]  # noqa: PTH100 - keeps links as named
+    if not new_window and hand_over(paths):
+        return 0
+    if sys.platform.startswith("linux") and not _has_display():
+        print(
+            "pellucid: there is no display to open a window on.\n"
+            "          The command line works without one: pellucid restore IN... -o OUT",
+            file=sys.stderr,
+        )
+        return 1
+    folder = settings_file.state_folder()
+    _start_log(folder)
+    settings, damaged = settings_file.load(settings_file.config_folder() / "settings.json")
+    QApplication.setDesktopFileName(DESKTOP_ID)
+    application = QApplication([sys.argv[0]])
+    application.setApplicationName("pellucid")
+    application.setApplicationDisplayName("Pellucid")
+    application.setStyle("Fusion")
+    theme.apply(application, settings.theme)
+    application.setWindowIcon(icons.application_icon())
+    translators = install_translations(application, settings.language)
+
+    from gui.window import Window
+
+    window = Window(settings, settings_file.config_folder(), folder, settings_file.cache_folder() / "view")
+    doorbell = Doorbell(application)
+    doorbell.files_came.connect(window.take_files)
+    if not new_window:
+        doorbell.listen()
+    _install_excepthook(window.restore_page.banner.tell)
+    if damaged:
+        window.restore_page.banner.tell(
+            application.translate(
+                "App", "The settings were damaged and start anew; the old file is kept as {path}."
+            ).format(path=damaged),
+            "warning",
+        )
+    window.show()
+    QTimer.singleShot(0, lambda: window.begin(paths))
+    code = application.exec()
+    doorbell.close()
+    del translators
+    return code
+
+
+def install_translations(application: QApplication, language: Language) -> list[QTranslator]:
+    """Ours and Qt's own, before any widget is made. A language without a compiled file falls back to English."""
+    locale = QLocale() if language == "system" else QLocale(language)
+    QLocale.setDefault(locale)
+    made: list[QTranslator] = []
+    for name, folder in (("qtbase", QLibraryInfo.path(QLibraryInfo.LibraryPath.TranslationsPath)),
+                         ("pellucid", str(TRANSLATIONS))):  # fmt: skip
+        translator = QTranslator(application)
+        if translator.load(locale, name, "_", folder):
+            application.installTranslator(translator)
+            made.append(translator)
+    return made
+
+
+def server_name() -> str:
+    """The same for every start by this user on this session, and no other's."""
+    who = f"{os.getuid() if hasattr(os, 'getuid') else os.environ.get('USERNAME', '')}"
+    where = os.environ.get("XDG_RUNTIME_DIR", "") + os.environ.get("DISPLAY", "") + str(settings_file.config_folder())
+    return f"pellucid-{who}-{hashlib.sha256(where.encode()).hexdigest()[:12]}"
+
+
+def hand_over(files: list[str]) -> bool:
+    """Give `files` to the window that is open; False when there is none (or it does not answer)."""
+    socket = QLocalSocket()
+    socket.connectToServer(server_name())
+    if not socket.waitForConnected(CONNECT_MS):
+        return False
+    socket.write(json.dumps({"files": files}).encode() + b"\n")
+    answered = socket.waitForReadyRead(ANSWER_MS) and bytes(socket.readAll().data()).startswith(b"ok")
+    socket.disconnectFromServer()
+    return answered
+
+
+class Doorbell(QObject):
+    """Hears of later starts of the program."""
+
+    files_came = Signal(list)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._server = QLocalServer(self)
+        self._server.setSocketOptions(QLocalServer.SocketOption.UserAccessOption)
+        self._server.newConnection.connect(self._connected)
+
+    def listen(self) -> bool:
+        name = server_name()
+        if self._server.listen(name):
+            return True
+        QLocalServer.removeServer(name)  # Left over by a start that was killed.
+        return self._server.listen(name)
+
+    def close(self) -> None:
+        self._server.close()
+
+    def _connected(self) -> None:
+        while (socket := self._server.nextPendingConnection()) is not None:
+            socket.readyRead.connect(lambda socket=socket: self._read(socket))
+            socket.disconnected.connect(socket.deleteLater)
+            self._read(socket)
+
+    def _read(self, socket: QLocalSocket) -> None:
+        if not socket.canReadLine():
+            return
+        try:
+            files = json.loads(bytes(socket.readLine().data()))["files"]
+        except (ValueError, KeyError, TypeError):
+            socket.abort()
+            return
+        socket.write(b"ok")
+        socket.flush()
+        self.files_came.emit([file for file in files if isinstance(file, str)])
+
+
+def _has_display() -> bool:
+    platform = os.environ.get("QT_QPA_PLATFORM", "")
+    if platform.startswith(("offscreen", "minimal", "vnc", "linuxfb", "eglfs")):
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def _start_log(folder: Path) -> None:
+    """Warnings of Qt and crashes of ours, in one file that the user can send along."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / "window.log"
+        if path.exists() and path.stat().st_size > 1_000_000:
+            path.replace(folder / "window.log.1")
+        handler = logging.FileHandler(path, encoding="utf-8")
+        faulthandler.enable((folder / "crash.log").open("a", encoding="utf-8"))
+    except OSError:
+        return
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    LOG.addHandler(handler)
+    LOG.setLevel(logging.INFO)
+    qInstallMessageHandler(_log_qt)
+
+
+def _log_qt(kind: QtMsgType, context: QMessageLogContext, text: str) -> None:
+    level = {QtMsgType.QtDebugMsg: logging.DEBUG, QtMsgType.QtInfoMsg: logging.INFO}.get(kind, logging.WARNING)
+    LOG.log(level, "Qt: %s", text)
+    if level >= logging.WARNING:
+        print(text, file=sys.stderr)
+
+
+def _install_excepthook(tell: object) -> None:
+    """A mistake of ours in a slot is told in the window and logged; the window goes on."""
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        text = "".join(traceback.format_exception(kind, error, trace))
+        LOG.error("%s", text)
+        sys.stderr.write(text)
+        if callable(tell) and not issubclass(kind, KeyboardInterrupt):
+            where = settings_file.state_folder() / "window.log"
+            tell(
+                QApplication.translate("App", "Something went wrong inside Pellucid: {error}").format(error=error),
+                "bad",
+                QApplication.translate("App", "Details are in {path}.").format(path=where),
+            )
+
+    sys.excepthook = hook

@@ -1,0 +1,50 @@
+"""Short commands of Pellucid's own command line, run beside the window: `models list --json`, `doctor --json`, ..."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from PySide6.QtCore import QObject, QProcess, QTimer
+
+from gui.process import KEPT_LINES
+
+SECONDS = 120
+Finished = Callable[[int, bytes, str], None]
+"""Gets the exit code (-1: it did not start, crashed or took too long), its output, and its last words of complaint."""
+
+
+def command_program() -> list[str]:
+    return [sys.executable, "-m", "gui"]
+
+
+def run_command(words: list[str], finished: Finished, parent: QObject, program: list[str] | None = None) -> QProcess:
+    """Start it; `finished` is called once, later. It ends with `parent`."""
+    process = QProcess(parent)
+    command = program or command_program()
+    process.setProgram(command[0])
+    process.setArguments([*command[1:], *words])
+    limit = QTimer(process)
+    limit.setSingleShot(True)
+    limit.timeout.connect(process.kill)
+    limit.start(SECONDS * 1000)
+
+    def ended(code: int, status: QProcess.ExitStatus) -> None:
+        limit.stop()
+        out = process.readAllStandardOutput().data()
+        complaint = bytes(process.readAllStandardError().data()).decode("utf-8", "replace").strip().splitlines()
+        process.deleteLater()
+        good = status == QProcess.ExitStatus.NormalExit
+        finished(code if good else -1, bytes(out), "\n".join(complaint[-KEPT_LINES:]))
+
+    def failed(error: QProcess.ProcessError) -> None:
+        if error == QProcess.ProcessError.FailedToStart:
+            limit.stop()
+            text = process.errorString()
+            process.deleteLater()
+            finished(-1, b"", text)
+
+    process.finished.connect(ended)
+    process.errorOccurred.connect(failed)
+    process.start()
+    return process

@@ -1,0 +1,74 @@
+"""Which files are pictures, and what a result will be called: shown before anything is written."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+from engine.wire import RestoreOptions
+
+PICTURE_SUFFIXES = frozenset(
+    f".{name}"
+    for name in (
+        *("png", "jpg", "jpeg", "jfif", "jpe", "webp", "tif", "tiff", "bmp", "gif", "tga", "ppm", "pgm", "pnm"),
+        *("heic", "heif", "avif", "jxl", "jp2", "j2k", "exr"),
+        *("dng", "cr2", "cr3", "nef", "arw", "orf", "rw2", "raf", "pef", "srw"),
+    )
+)
+SUFFIX_OF = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "tiff": ".tif", "avif": ".avif"}
+
+
+def is_picture(path: str) -> bool:
+    return os.path.splitext(path)[1].lower() in PICTURE_SUFFIXES  # noqa: PTH122 - called for every file of a folder
+
+
+def result_name(options: RestoreOptions, source: str, model: str, scale: float, width: int = 0, height: int = 0) -> str:
+    """The file name of the result; an unknown field stays as it was typed, so that the mistake can be seen."""
+    path = Path(source)
+    fields = {
+        "name": path.stem,
+        "model": model,
+        "scale": f"{scale:g}",
+        "alpha": "" if options.alpha is None else f"{options.alpha:g}",
+        "width": str(width) if width else "…",
+        "height": str(height) if height else "…",
+        "date": date.today().isoformat(),
+    }
+    name = options.name
+    for field, value in fields.items():
+        name = name.replace("{" + field + "}", value)
+    return name + SUFFIX_OF.get(options.format, path.suffix)
+
+
+def pictures_below(folder: str, slice_seconds: float = 0.005) -> Iterator[list[str]]:
+    """All pictures below `folder`, in order of their names; gives what it found at least every `slice_seconds`,
+    so that a window can walk a large tree between two frames. Links to folders are not followed."""
+    pending = [folder]
+    found: list[str] = []
+    started = time.monotonic()
+    while pending:
+        here = pending.pop()
+        try:
+            with os.scandir(here) as entries:
+                ordered = sorted(entries, key=lambda entry: entry.name)
+        except OSError:
+            continue
+        folders: list[str] = []
+        for entry in ordered:
+            if entry.name.startswith("."):
+                continue
+            try:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                elif is_picture(entry.name) and entry.is_file():
+                    found.append(entry.path)
+            except OSError:
+                continue
+            if time.monotonic() - started > slice_seconds:
+                yield found
+                found, started = [], time.monotonic()
+        pending += reversed(folders)
+    yield found

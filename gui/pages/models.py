@@ -1,0 +1,199 @@
+"""The model library: what each model is for, what it scored, and under which licence it may be used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+from PySide6.QtCore import QLocale, Qt, Signal
+from PySide6.QtWidgets import (
+    QFileDialog,
+    QFrame,
+    QHBoxLayout,
+    QInputDialog,
+    QLabel,
+    QMessageBox,
+    QPushButton,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
+
+from gui.commands import run_command
+from gui.state import library
+from gui.state.library import Model
+from gui.theme import SPACE, sized
+from gui.widgets.banner import Banner
+
+
+class ModelsPage(QWidget):
+    models_changed = Signal(object)
+    """tuple[Model, ...], whenever the list was read."""
+    use_wanted = Signal(str)
+    """Restore with this model from now on."""
+
+    def __init__(self, parent: QWidget | None = None, program: list[str] | None = None) -> None:
+        super().__init__(parent)
+        self._program = program
+        self._models: tuple[Model, ...] = ()
+        self._folder = ""
+        self.banner = Banner()
+        title = QLabel(self.tr("Models"))
+        title.setFont(sized(self.font(), 1.5, strong=True))
+        self.import_button = QPushButton(self.tr("&Import a model…"))
+        self.import_button.clicked.connect(self._import)
+        self.reload_button = QPushButton(self.tr("&Refresh"))
+        self.reload_button.clicked.connect(self.reload)
+        head = QHBoxLayout()
+        head.addWidget(title, 1)
+        head.addWidget(self.reload_button)
+        head.addWidget(self.import_button)
+        self._state = QLabel(self.tr("Reading the library…"))
+        self._state.setProperty("tone", "muted")
+        self._cards = QVBoxLayout()
+        self._cards.setSpacing(SPACE + 4)
+        inside = QWidget()
+        column = QVBoxLayout(inside)
+        column.setContentsMargins(0, 0, SPACE, 0)
+        column.addLayout(self._cards)
+        column.addStretch(1)
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setWidget(inside)
+        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        page = QVBoxLayout(self)
+        page.setContentsMargins(4 * SPACE, 3 * SPACE, 3 * SPACE, 2 * SPACE)
+        page.setSpacing(2 * SPACE)
+        page.addLayout(head)
+        page.addWidget(self.banner)
+        page.addWidget(self._state)
+        page.addWidget(scroll, 1)
+
+    def reload(self) -> None:
+        run_command(["models", "list", "--json"], self._read, self, self._program)
+
+    def _read(self, code: int, output: bytes, complaint: str) -> None:
+        try:
+            found = library.parse(output) if code == 0 else None
+        except msgspec.DecodeError as error:
+            found, complaint = None, str(error)
+        if found is None:
+            self._state.setText(self.tr("The model library could not be read."))
+            self._state.show()
+            self.banner.tell(self.tr("The model library could not be read."), "bad", complaint)
+            return
+        models = self._models = found.models
+        self._folder = found.folder
+        self._state.setVisible(not models)
+        self._state.setText(self.tr("There are no models yet. Import one, or train your own."))
+        self._fill()
+        self.models_changed.emit(models)
+
+    def _fill(self) -> None:
+        while (taken := self._cards.takeAt(0)) is not None:
+            widget = taken.widget()
+            if widget is not None:
+                widget.hide()
+                widget.deleteLater()
+        first = library.default(self._models)
+        for model in self._models:
+            self._cards.addWidget(self._card(model, is_default=model is first))
+
+    def _card(self, model: Model, *, is_default: bool) -> QFrame:
+        card = QFrame()
+        card.setObjectName("card")
+        card.setAccessibleName(model.name)
+        row = QHBoxLayout(card)
+        row.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
+        words = QVBoxLayout()
+        words.setSpacing(SPACE // 2)
+        name = QLabel(model.name)
+        name.setFont(sized(self.font(), 1.15, strong=True))
+        name.setTextFormat(Qt.TextFormat.PlainText)
+        words.addWidget(name)
+        if model.description:
+            words.addWidget(_text(model.description))
+        words.addWidget(_text(self._facts(model, is_default), "muted"))
+        scores = [score for score in model.scores if score.alpha is None][:4]
+        if scores:
+            words.addWidget(
+                _text("   ".join(f"{s.metric.upper()} {s.value:.4g} ({s.dataset})" for s in scores), "muted")
+            )
+        rights = [self.tr("Licence: {x}").format(x=model.licence or self.tr("not stated")), *model.attribution[:2]]
+        words.addWidget(_text(" · ".join(rights), "muted"))
+        if model.problem:
+            words.addWidget(_text(model.problem, "bad"))
+        row.addLayout(words, 1)
+        use = QPushButton(self.tr("Use"))
+        use.setAccessibleName(self.tr("Use {name}").format(name=model.name))
+        use.setEnabled(not model.problem)
+        use.clicked.connect(lambda: self.use_wanted.emit(model.name))
+        row.addWidget(use, 0, Qt.AlignmentFlag.AlignTop)
+        return card
+
+    def _facts(self, model: Model, is_default: bool) -> str:
+        parts = [f"×{model.scale}", model.architecture]
+        if model.parameters:
+            parts.append(self.tr("{n} parameters").format(n=QLocale().toString(model.parameters)))
+        partner = library.partner_of(self._models, model)
+        if partner is not None:
+            parts.append(self.tr("pairs with {name}").format(name=partner.name))
+        if is_default:
+            parts.append(self.tr("default on this computer"))
+        return " · ".join(part for part in parts if part)
+
+    def _import(self) -> None:
+        path, _filter = QFileDialog.getOpenFileName(
+            self, self.tr("Import a model"), "", self.tr("Models") + " (*.safetensors *.pth *.pt *.ckpt *.bin *.param)"
+        )
+        if path:
+            self.banner.tell(self.tr("Importing {name}…").format(name=path))
+            run_command(["models", "import", path, "--json"], self._imported, self, self._program)
+
+    def _imported(self, code: int, output: bytes, complaint: str) -> None:
+        if code == 0:
+            self.banner.tell(self.tr("The model is in the library."))
+        else:
+            self.banner.tell(self.tr("The model was not imported."), "bad", _sentence(output) or complaint)
+        self.reload()
+
+    def save_blend(self, model: str, partner: str, alpha: float) -> None:
+        """Ask for a name and make a model of the blend."""
+        name, ok = QInputDialog.getText(
+            self, self.tr("Save as model"), self.tr("Name of the new model:"), text=f"{model}-{alpha:.2f}"
+        )
+        if not ok or not name.strip():
+            return
+        target = str(Path(self._folder) / f"{name.strip()}.safetensors")
+        words = ["blend", model, partner, "--alpha", f"{alpha:g}", "-o", target, "--json"]
+
+        def done(code: int, output: bytes, complaint: str) -> None:
+            if code == 0:
+                self.reload()
+            else:
+                QMessageBox.warning(
+                    self, self.tr("Save as model"), _sentence(output) or complaint or self.tr("It did not work.")
+                )
+
+        run_command(words, done, self, self._program)
+
+
+def _text(text: str, tone: str = "") -> QLabel:
+    label = QLabel(text)
+    label.setWordWrap(True)
+    label.setTextFormat(Qt.TextFormat.PlainText)
+    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    if tone:
+        label.setProperty("tone", tone)
+    return label
+
+
+def _sentence(output: bytes) -> str:
+    """The message of a command that failed under --json; "" when there is none."""
+    try:
+        last = msgspec.json.decode(output.strip().splitlines()[-1]) if output.strip() else {}
+    except msgspec.DecodeError:
+        return ""
+    if not isinstance(last, dict):
+        return ""
+    return f"{last.get('message', '')} {last.get('hint', '')}".strip()

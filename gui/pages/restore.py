@@ -1,0 +1,729 @@
+"""The page people come for: drop pictures, look, compare, restore."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path, PurePath
+
+from msgspec.structs import replace
+from PySide6.QtCore import QItemSelectionModel, QPoint, QRectF, Qt, QTimer, QUrl, Signal
+from PySide6.QtGui import QAction, QDesktopServices, QKeySequence
+from PySide6.QtWidgets import (
+    QButtonGroup,
+    QFileDialog,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QMenu,
+    QProgressBar,
+    QPushButton,
+    QSizePolicy,
+    QStackedWidget,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from engine import wire
+from gui import icons
+from gui.imaging import messages
+from gui.imaging.client import GrowingPicture, PictureClient
+from gui.imaging.picture import Picture, from_rgba
+from gui.models.queue_model import QueueModel
+from gui.naming import PICTURE_SUFFIXES
+from gui.process import Outcome
+from gui.sentences import duration, item_details, item_line, size
+from gui.session import RestoreSession
+from gui.state import library
+from gui.state import queue as queues
+from gui.state.compare import Mode
+from gui.state.library import Model
+from gui.state.queue import Item
+from gui.theme import SPACE, sized
+from gui.widgets.banner import Banner
+from gui.widgets.compare_view import CompareView, Overlay, Pane
+from gui.widgets.drop_area import DropArea
+from gui.widgets.options_panel import OptionsPanel
+from gui.widgets.queue_view import THUMB_SIDE, QueueView
+
+LIST_WIDTH = 292
+PREVIEW_SIDE = 160
+"""Source pixels: the visible region is previewed whole up to this side, beyond it its middle."""
+BLENDS = (0.0, 0.25, 0.5, 0.75, 1.0)
+SETTLE_MS = 60
+"""Selecting with the arrow keys runs through pictures; only the one where it rests is decoded."""
+
+
+class RestorePage(QWidget):
+    options_changed = Signal(object)
+    folder_changed = Signal(str)
+    blend_wanted = Signal(str, str, float)
+    """Model, partner and alpha to be saved as a model of their own."""
+
+    def __init__(self, session: RestoreSession, pictures: PictureClient, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.session = session
+        self.pictures = pictures
+        self.model = QueueModel(self)
+        self._models: tuple[Model, ...] = ()
+        self._current = ""
+        self._before: Picture | None = None
+        self._after: Picture | None = None
+        self._growing: dict[str, GrowingPicture] = {}
+        self._overlays: dict[str, Overlay] = {}
+        """Restored regions by view name: "live", or one a blend."""
+        self._preview_area: QRectF | None = None
+        self._sources: dict[str, str] = {}
+        """Worker source requests: job of the request -> job of the picture."""
+        self._follow = True
+        """The running picture is shown until the user picks another."""
+        self._settle = QTimer(self)
+        self._settle.setSingleShot(True)
+        self._settle.setInterval(SETTLE_MS)
+        self._settle.timeout.connect(self._load)
+        self._build()
+        self._connect()
+        self._show_queue(session.queue)
+
+    # Building
+
+    def _build(self) -> None:
+        self.banner = Banner()
+        self.drop_area = DropArea()
+        self.view = CompareView()
+        self.panel = OptionsPanel(self.session.settings)
+        self.list = QueueView()
+        self.list.setModel(self.model)
+        self.stack = QStackedWidget()
+        self.stack.addWidget(self.drop_area)
+        self.stack.addWidget(self._build_work())
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        news = QVBoxLayout()
+        news.setContentsMargins(2 * SPACE, SPACE, 2 * SPACE, SPACE)
+        news.addWidget(self.banner)
+        self._news = QWidget()
+        self._news.setLayout(news)
+        column.addWidget(self._news)
+        column.addWidget(self.stack, 1)
+        self.banner.installEventFilter(self)
+        self._news.setVisible(False)
+
+    def _build_work(self) -> QWidget:
+        work = QWidget()
+        row = QHBoxLayout(work)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(0)
+        row.addWidget(self._build_list())
+        middle = QVBoxLayout()
+        middle.setSpacing(0)
+        middle.addWidget(self._build_tools())
+        middle.addWidget(self.view, 1)
+        middle.addWidget(self._build_status())
+        row.addLayout(middle, 1)
+        row.addWidget(self.panel)
+        return work
+
+    def _build_list(self) -> QWidget:
+        side = QFrame()
+        side.setObjectName("list")
+        side.setFixedWidth(LIST_WIDTH)
+        column = QVBoxLayout(side)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        head = QHBoxLayout()
+        head.setContentsMargins(2 * SPACE, SPACE + 2, SPACE, SPACE)
+        self._count = QLabel()
+        self._count.setFont(sized(self.font(), 1.1, strong=True))
+        head.addWidget(self._count, 1)
+        self.add_button = self._tool("open", self.tr("Add pictures (Ctrl+O)"))
+        self.clear_button = self._tool("clear", self.tr("Remove finished pictures"))
+        head.addWidget(self.add_button)
+        head.addWidget(self.clear_button)
+        column.addLayout(head)
+        column.addWidget(self.list, 1)
+        bar = QFrame()
+        bar.setObjectName("bar")
+        foot = QVBoxLayout(bar)
+        foot.setContentsMargins(2 * SPACE, SPACE + 4, 2 * SPACE, SPACE + 4)
+        foot.setSpacing(SPACE)
+        self._total_text = QLabel()
+        self._total_text.setProperty("tone", "muted")
+        self._total_bar = QProgressBar()
+        self._total_bar.setTextVisible(False)
+        self._total_bar.setAccessibleName(self.tr("Progress of all pictures"))
+        self.start_button = QPushButton()
+        self.start_button.setProperty("tone", "primary")
+        self.cancel_button = QPushButton(self.tr("Cancel all"))
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.start_button, 1)
+        buttons.addWidget(self.cancel_button)
+        foot.addWidget(self._total_text)
+        foot.addWidget(self._total_bar)
+        foot.addLayout(buttons)
+        column.addWidget(bar)
+        return side
+
+    def _build_tools(self) -> QWidget:
+        bar = QFrame()
+        bar.setObjectName("tools")
+        row = QHBoxLayout(bar)
+        row.setContentsMargins(2 * SPACE, SPACE, SPACE, SPACE)
+        row.setSpacing(SPACE // 2)
+        self._title = QLabel()
+        self._title.setFont(sized(self.font(), 1.1, strong=True))
+        self._title.setTextFormat(Qt.TextFormat.PlainText)
+        self._title.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        row.addWidget(self._title, 1)
+        self.mode_buttons: dict[Mode, QToolButton] = {}
+        group = QButtonGroup(self)
+        modes: list[tuple[Mode, str, str]] = [
+            ("divider", self.tr("Divider (D)"), "D"),
+            ("side", self.tr("Side by side (S)"), "S"),
+            ("flicker", self.tr("Flicker: hold the space bar to see the original (F)"), "F"),
+        ]
+        for mode, text, key in modes:
+            button = self._tool(mode, text, key, checkable=True)
+            button.toggled.connect(lambda on, mode=mode: self._choose_mode(mode) if on else None)
+            group.addButton(button)
+            self.mode_buttons[mode] = button
+            row.addWidget(button)
+        row.addSpacing(SPACE)
+        self.loupe_button = self._tool("loupe", self.tr("Loupe (L)"), "L", checkable=True)
+        self.loupe_button.toggled.connect(self.view.set_loupe)
+        self.fit_button = self._tool("fit", self.tr("Fit (0)"), "0")
+        self.fit_button.clicked.connect(self.view.fit)
+        self.actual_button = QToolButton()
+        self.actual_button.setProperty("tone", "flat")
+        self.actual_button.setText("100 %")
+        self.actual_button.setToolTip(self.tr("One picture pixel a screen pixel (1)"))
+        self.actual_button.setAccessibleName(self.tr("Show at 100 percent"))
+        self.actual_button.setShortcut(QKeySequence("1"))
+        self.actual_button.clicked.connect(self.view.actual_size)
+        self.region_button = self._tool("select", self.tr("Draw a region to try (R)"), "R", checkable=True)
+        self.region_button.toggled.connect(self.view.set_selecting)
+        self.preview_button = QPushButton(self.tr("&Try visible region"))
+        self.preview_button.setToolTip(self.tr("Restore only what can be seen, to judge the settings"))
+        for widget in (self.loupe_button, self.fit_button, self.actual_button, self.region_button, self.preview_button):
+            row.addWidget(widget)
+        self.mode_buttons["divider"].setChecked(True)
+        return bar
+
+    def _build_status(self) -> QWidget:
+        bar = QFrame()
+        bar.setObjectName("bar")
+        row = QHBoxLayout(bar)
+        row.setContentsMargins(2 * SPACE, SPACE // 2, 2 * SPACE, SPACE // 2)
+        self._state_text = QLabel()
+        self._state_text.setTextFormat(Qt.TextFormat.PlainText)
+        self._state_text.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self._pixel_text = QLabel()
+        self._zoom_text = QLabel()
+        for label in (self._state_text, self._pixel_text, self._zoom_text):
+            label.setProperty("tone", "muted")
+            label.setFont(sized(self.font(), 0.92))
+        row.addWidget(self._state_text, 1)
+        row.addWidget(self._pixel_text)
+        row.addSpacing(SPACE)
+        row.addWidget(self._zoom_text)
+        return bar
+
+    def _tool(self, name: str, text: str, key: str = "", *, checkable: bool = False) -> QToolButton:
+        button = QToolButton()
+        button.setProperty("tone", "flat")
+        button.setIcon(icons.icon(name))
+        button.setToolTip(text)
+        button.setAccessibleName(text)
+        button.setCheckable(checkable)
+        button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        if key:
+            button.setShortcut(QKeySequence(key))
+        return button
+
+    def _connect(self) -> None:
+        session, panel, view = self.session, self.panel, self.view
+        self.drop_area.open_wanted.connect(self.open_files)
+        self.drop_area.folder_wanted.connect(self.open_folder)
+        self.add_button.clicked.connect(self.open_files)
+        self.clear_button.clicked.connect(lambda: session.apply(queues.FinishedCleared()))
+        self.start_button.clicked.connect(self._start_or_pause)
+        self.cancel_button.clicked.connect(lambda: session.cancel(frozenset(item.job for item in session.queue.items)))
+        self.preview_button.clicked.connect(lambda: self.try_area(self._visible_area()))
+        self.list.remove_wanted.connect(lambda: session.remove(self.selected()))
+        self.list.shift_wanted.connect(self._shift)
+        self.list.customContextMenuRequested.connect(self._menu)
+        self.list.selectionModel().currentChanged.connect(self._select)
+        self.list.doubleClicked.connect(lambda index: self._open_result(self.model.item(index)))
+        self.model.thumbnail_wanted.connect(
+            lambda job, path: self.pictures.thumbnail(job, path, THUMB_SIDE), Qt.ConnectionType.QueuedConnection
+        )
+        self.model.moved.connect(lambda jobs, row: session.apply(queues.Moved(jobs, row)))
+        self.pictures.thumbnail_made.connect(self._thumbnail)
+        session.queue_changed.connect(self._show_queue)
+        session.added.connect(self._added)
+        session.refused.connect(self._refused)
+        session.band_came.connect(self._band)
+        session.preview_came.connect(self._preview)
+        session.preview_failed.connect(self._preview_failed)
+        session.source_came.connect(self._source)
+        session.job_ended.connect(self._ended)
+        session.worker_ended.connect(self._worker_ended)
+        panel.options_changed.connect(self._options)
+        panel.folder_changed.connect(self.folder_changed)
+        panel.compare_wanted.connect(self.compare_blends)
+        panel.save_blend_wanted.connect(self._save_blend)
+        view.region_chosen.connect(self._region_drawn)
+        view.view_changed.connect(self._show_zoom)
+        view.pixel_changed.connect(self._pixel_text.setText)
+
+    def eventFilter(self, watched: object, event: object) -> bool:
+        """The strip of the banner takes no room while there is no news."""
+        if watched is self.banner:
+            self._news.setVisible(not self.banner.isHidden())
+        return False
+
+    # Doing
+
+    def set_models(self, models: tuple[Model, ...]) -> None:
+        self._models = models
+        self.panel.set_models(models)
+
+    def open_files(self) -> None:
+        patterns = " ".join(f"*{suffix}" for suffix in sorted(PICTURE_SUFFIXES))
+        files, _filter = QFileDialog.getOpenFileNames(
+            self, self.tr("Open pictures"), "", self.tr("Pictures") + f" ({patterns})"
+        )
+        if files:
+            self.session.add_paths(files)
+
+    def open_folder(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, self.tr("Open a folder of pictures"))
+        if folder:
+            self.session.add_paths([folder])
+
+    def selected(self) -> frozenset[str]:
+        chosen = (self.model.item(index) for index in self.list.selectedIndexes())
+        return frozenset(item.job for item in chosen if item is not None)
+
+    def try_area(self, area: QRectF | None) -> None:
+        """Restore only `area` (shares of the picture) with the options as they are."""
+        item = queues.find(self.session.queue, self._current)
+        if area is None or item is None or self._before is None:
+            return
+        self._preview_area = area
+        self._overlays = {}
+        self._ask("live", self.panel.options)
+
+    def compare_blends(self) -> None:
+        """The same region with five blends, side by side."""
+        area = self._preview_area or self._visible_area()
+        item = queues.find(self.session.queue, self._current)
+        if area is None or item is None:
+            return
+        self._preview_area = area
+        self._overlays = {}
+        for alpha in BLENDS:
+            self._ask(f"blend {alpha:.2f}", replace(self.panel.options, alpha=alpha))
+        self.mode_buttons["side"].setChecked(True)
+        self._show_panes(keep=True)
+
+    def _ask(self, view: str, options: wire.RestoreOptions) -> None:
+        item = queues.find(self.session.queue, self._current)
+        if item is None or self._before is None or self._preview_area is None:
+            return
+        self.view.busy_area = self._preview_area
+        self.view.update()
+        self.session.ask_preview(view, item.source, _region(self._preview_area, self._before), options)
+
+    def _visible_area(self) -> QRectF | None:
+        """What can be seen, cut down to a size that is restored in a moment."""
+        if self._before is None:
+            return None
+        area = self.view.visible_area()
+        width = min(area.width(), PREVIEW_SIDE / self._before.width)
+        height = min(area.height(), PREVIEW_SIDE / self._before.height)
+        middle = area.center()
+        return QRectF(middle.x() - width / 2, middle.y() - height / 2, width, height)
+
+    def _start_or_pause(self) -> None:
+        queue = self.session.queue
+        if any(item.state in queues.UNFINISHED for item in queue.items):
+            self.session.pause(not queue.paused)
+        else:
+            self.session.retry(frozenset(item.job for item in queue.items if item.state != "done"))
+            if all(item.state == "done" for item in queue.items):
+                self.session.retry(frozenset(item.job for item in queue.items))
+
+    def _shift(self, step: int) -> None:
+        jobs = self.selected()
+        rows = [row for row, item in enumerate(self.session.queue.items) if item.job in jobs]
+        if rows:
+            row = max(0, rows[0] - 1) if step < 0 else min(len(self.session.queue.items), rows[-1] + 2)
+            self.session.apply(queues.Moved(jobs, row))
+            self._reselect(jobs)
+
+    def _reselect(self, jobs: frozenset[str]) -> None:
+        selection = self.list.selectionModel()
+        for row, item in enumerate(self.session.queue.items):
+            if item.job in jobs:
+                selection.setCurrentIndex(self.model.index(row), QItemSelectionModel.SelectionFlag.Select)
+
+    def _menu(self, where: QPoint) -> None:
+        menu = QMenu(self)
+        item = self.model.item(self.list.indexAt(where))
+        jobs = self.selected()
+        if item is None:
+            return
+        entries: list[tuple[str, bool, object]] = [
+            (self.tr("Open result"), item.state == "done", lambda: self._open_result(item)),
+            (self.tr("Show in folder"), True, lambda: _open_folder_of(item)),
+            (self.tr("Restore again"), item.state in queues.RETRYABLE, lambda: self.session.retry(jobs)),
+            (self.tr("Restore next"), item.state == "waiting", lambda: self._to_front(jobs)),
+            (self.tr("Cancel"), item.state in queues.UNFINISHED, lambda: self.session.cancel(jobs)),
+            (self.tr("Remove from list"), True, lambda: self.session.remove(jobs)),
+        ]
+        for text, enabled, call in entries:
+            action = QAction(text, menu)
+            action.setEnabled(enabled)
+            action.triggered.connect(call)
+            menu.addAction(action)
+        menu.exec(self.list.viewport().mapToGlobal(where))
+        menu.deleteLater()
+
+    def _to_front(self, jobs: frozenset[str]) -> None:
+        rows = [row for row, item in enumerate(self.session.queue.items) if item.state == "waiting"]
+        if rows:
+            self.session.apply(queues.Moved(jobs, rows[0]))
+
+    def _open_result(self, item: Item | None) -> None:
+        if item is not None and item.state == "done":
+            QDesktopServices.openUrl(QUrl.fromLocalFile(item.target))
+
+    def _save_blend(self) -> None:
+        model = self.panel.model
+        partner = library.partner_of(self._models, model) if model else None
+        if model is not None and partner is not None:
+            self.blend_wanted.emit(model.name, partner.name, self.panel.options.alpha or 0.0)
+
+    # Hearing
+
+    def _show_queue(self, queue: queues.Queue) -> None:
+        had_rows = self.model.rowCount()
+        self.model.show(queue)
+        self.stack.setCurrentIndex(1 if queue.items else 0)
+        totals = queues.totals(queue)
+        self._count.setText(
+            self.tr("1 picture") if totals.total == 1 else self.tr("{n} pictures").format(n=totals.total)
+        )
+        unfinished = totals.total - totals.finished
+        if unfinished:
+            self.start_button.setText(self.tr("Restore") if queue.paused else self.tr("Pause"))
+        else:
+            self.start_button.setText(self.tr("Restore again"))
+        self.start_button.setEnabled(bool(totals.total))
+        self.cancel_button.setVisible(unfinished > 0 and not (queue.paused and not _any_running(queue)))
+        self._total_bar.setVisible(unfinished > 0 and totals.fraction > 0)
+        self._total_bar.setRange(0, 1000)
+        self._total_bar.setValue(round(totals.fraction * 1000))
+        self._total_text.setText(self._total_line(queue, totals))
+        self.clear_button.setEnabled(totals.finished > 0)
+        if not queue.items:
+            self._current = ""
+            self._clear_view()
+        elif queues.find(queue, self._current) is None and (not had_rows or self._current):
+            row = min(max(0, self.list.currentIndex().row()), len(queue.items) - 1)
+            self.list.setCurrentIndex(self.model.index(row))
+        self._follow_running(queue)
+        self._show_item()
+
+    def _total_line(self, queue: queues.Queue, totals: queues.Totals) -> str:
+        parts: list[str] = []
+        if totals.finished == totals.total and totals.total:
+            done = sum(item.state == "done" for item in queue.items)
+            parts.append(self.tr("{n} restored").format(n=done))
+        elif queue.paused:
+            parts.append(self.tr("Ready when you are") if not totals.finished else self.tr("Paused"))
+        else:
+            parts.append(self.tr("{done} of {total} done").format(done=totals.finished, total=totals.total))
+            if totals.seconds_left is not None:
+                parts.append(self.tr("{time} left").format(time=duration(totals.seconds_left)))
+        if totals.failed:
+            parts.append(self.tr("{n} failed").format(n=totals.failed))
+        return " · ".join(parts)
+
+    def _follow_running(self, queue: queues.Queue) -> None:
+        running = next((item for item in queue.items if item.state == "running"), None)
+        if self._follow and running is not None and running.job != self._current:
+            self.list.setCurrentIndex(self.model.index(self.model.row_of(running.job)))
+            self._follow = True
+
+    def _added(self, jobs: list[str]) -> None:
+        if not self._current and jobs:
+            self.list.setCurrentIndex(self.model.index(self.model.row_of(jobs[0])))
+        self._follow = True
+
+    def _refused(self, paths: list[str]) -> None:
+        names = ", ".join(PurePath(path).name for path in paths[:3]) + (" …" if len(paths) > 3 else "")
+        self.banner.tell(self.tr("No pictures, so left out: {names}").format(names=names), "warning")
+
+    def _select(self) -> None:
+        item = self.model.item(self.list.currentIndex())
+        if item is None or item.job == self._current:
+            return
+        self._current = item.job
+        self._follow = item.state == "running"
+        self._overlays = {}
+        self._preview_area = None
+        self._settle.start()
+        self._show_item()
+
+    def _load(self) -> None:
+        """Bring the chosen picture on the screen: the original first, then its result."""
+        item = queues.find(self.session.queue, self._current)
+        if item is None:
+            return
+        job = item.job
+
+        def came(picture: Picture | None, reason: str) -> None:
+            if self._current == job:
+                if picture is None:
+                    self._sources[self.session.ask_source(item.source)] = job
+                else:
+                    self._show_before(job, picture)
+
+        self.pictures.decode(item.source, came)
+
+    def _show_before(self, job: str, picture: Picture) -> None:
+        self._before, self._after = picture, None
+        self.panel.set_source(_source(self.session.queue, job), picture.width, picture.height)
+        growing = self._growing.get(job)
+        if growing is not None:
+            self._after = growing.picture
+        self._show_panes(keep=False)
+        self._show_item()
+        item = queues.find(self.session.queue, job)
+        if growing is None and item is not None and item.state == "done":
+            self._load_result(item)
+
+    def _load_result(self, item: Item) -> None:
+        def came(picture: Picture | None, reason: str) -> None:
+            if picture is not None and self._current == item.job:
+                self._after = picture
+                self._show_panes(keep=True)
+
+        self.pictures.decode(item.target, came)
+
+    def _show_panes(self, *, keep: bool) -> None:
+        before = self._before
+        if before is None:
+            self._clear_view()
+            return
+        blends = [name for name in self._overlays if name.startswith("blend")]
+        panes = [Pane(self.tr("Before"), before)]
+        if blends:
+            panes += [
+                Pane(self._blend_title(float(name.split()[1])), None, before, (self._overlays[name],))
+                for name in sorted(blends)
+            ]
+        elif self._after is not None or self._overlays:
+            panes.append(Pane(self.tr("After"), self._after, before, tuple(self._overlays.values())))
+        if self._after is not None:
+            width, height = self._after.width, self._after.height
+        else:
+            scale = max(1.0, self.panel.scale())
+            width, height = round(before.width * scale), round(before.height * scale)
+        same = (width, height) == (self.view.state.document_width, self.view.state.document_height)
+        if keep and same:
+            self.view.set_panes(tuple(panes))
+        else:
+            self.view.show_panes(tuple(panes), width, height, keep=keep)
+
+    def _blend_title(self, alpha: float) -> str:
+        ends = {0.0: self.tr("Faithful"), 1.0: self.tr("Vivid")}
+        return f"{ends[alpha]} {alpha:.2f}" if alpha in ends else f"{alpha:.2f}"
+
+    def _choose_mode(self, mode: Mode) -> None:
+        """Leaving side by side also leaves a comparison of blends."""
+        self.view.choose_mode(mode)
+        if mode != "side" and any(name.startswith("blend") for name in self._overlays):
+            self._overlays = {}
+            self._show_panes(keep=True)
+
+    def _clear_view(self) -> None:
+        self._before = self._after = None
+        self._overlays = {}
+        self.view.busy_area = None
+        self.view.show_panes((), 0, 0, keep=False)
+
+    def _show_item(self) -> None:
+        item = queues.find(self.session.queue, self._current)
+        self._title.setText(PurePath(item.source).name if item else "")
+        self._title.setToolTip(item_details(item) if item else "")
+        if item is None:
+            self._state_text.setText("")
+            return
+        line, _tone = item_line(item)
+        where = f"{item.model} · {item.backend} {item.device} {item.precision}" if item.backend else ""
+        shape = size(self._before.width, self._before.height) if self._before else ""
+        notice = item.notices[-1] if item.notices else item.hint
+        parts = [line] if item.state != "waiting" else []
+        self._state_text.setText("   ".join(part for part in (*parts, shape, where, notice) if part))
+        self._state_text.setToolTip(item_details(item))
+
+    def _show_zoom(self) -> None:
+        self._zoom_text.setText(f"{self.view.state.zoom:.0%}" if self.view.panes else "")
+
+    def _thumbnail(self, job: str, reply: messages.Reply) -> None:
+        if isinstance(reply, messages.ThumbnailMade):
+            self.model.set_thumbnail(job, from_rgba(reply.rgba, reply.width, reply.height))
+        elif (item := queues.find(self.session.queue, job)) is not None:
+            self._sources[self.session.ask_source(item.source, THUMB_SIDE)] = f"thumbnail {job}"
+
+    def _source(self, event: wire.Event) -> None:
+        job = self._sources.pop(getattr(event, "job", ""), "")
+        if not isinstance(event, wire.SourceReady):
+            return
+        try:
+            growing = self.pictures.follow(event.pixels, event.width, event.height, event.channels)
+        except OSError:
+            return
+        if job.startswith("thumbnail "):
+            self.model.set_thumbnail(job.removeprefix("thumbnail "), growing.picture.levels[0].copy())
+        elif job == self._current:
+            growing.rows_came(0, event.height, lambda: self._show_before(job, growing.picture))
+
+    def _band(self, band: wire.BandReady) -> None:
+        growing = self._growing.get(band.job)
+        if growing is None:
+            try:
+                growing = self.pictures.follow(band.pixels, band.width, band.height, band.channels)
+            except (OSError, ValueError):
+                return
+            self._growing = {band.job: growing}
+            if band.job == self._current and self._before is not None:
+                self._after = growing.picture
+                self._overlays = {}
+                self._preview_area = self.view.busy_area = None
+                self._show_panes(keep=True)
+        growing.rows_came(band.top, band.bottom, self.view.update)
+
+    def _preview(self, event: wire.PreviewReady) -> None:
+        if self._before is None or self._preview_area is None:
+            return
+        try:
+            growing = self.pictures.follow(event.pixels, event.width, event.height, event.channels)
+        except (OSError, ValueError):
+            return
+        region, before = event.region, self._before
+        area = QRectF(
+            region.x / before.width,
+            region.y / before.height,
+            region.width / before.width,
+            region.height / before.height,
+        )
+
+        def shown() -> None:
+            if event.view != "live" or not any(name.startswith("blend") for name in self._overlays):
+                self._overlays[event.view] = Overlay(growing.picture, area)
+            self.view.busy_area = None
+            self._show_panes(keep=True)
+            self._state_text.setText(self.tr("Region restored in {time}").format(time=f"{event.seconds:.2f} s"))
+
+        growing.picture.ready_rows = growing.picture.height
+        if len(growing.picture.levels) == 1:
+            shown()
+        else:
+            growing.rows_came(0, event.height, shown)
+
+    def _preview_failed(self, event: wire.Failed) -> None:
+        self.view.busy_area = None
+        self.view.update()
+        self.banner.tell(event.message, "bad", event.hint)
+
+    def _ended(self, event: wire.Terminal) -> None:
+        item = queues.find(self.session.queue, event.job)
+        if item is None:
+            return
+        if isinstance(event, wire.Restored):
+            if event.job == self._current and event.job not in self._growing:
+                self._load_result(item)
+        else:
+            self._growing.pop(event.job, None)
+            if event.job == self._current and self._before is not None:
+                self._after = None
+                self._show_panes(keep=True)
+        if isinstance(event, wire.Failed):
+            name = PurePath(item.source).name
+            self.banner.tell(f"{name}: {event.message}", "bad", event.hint)
+        elif isinstance(event, wire.Crashed):
+            line, _tone = item_line(item)
+            self.banner.tell(
+                f"{PurePath(item.source).name}: {line}",
+                "bad",
+                self.tr("The other pictures go on. ") + "\n".join(event.last_lines[-3:]),
+                ((self.tr("Try again"), lambda: self.session.retry(frozenset({event.job}))),),
+            )
+
+    def _worker_ended(self, outcome: Outcome) -> None:
+        self.view.busy_area = None
+        self.view.update()
+        if self.session.client.state == "broken":
+            self.banner.tell(
+                outcome.sentence(),
+                "bad",
+                "\n".join(outcome.last_lines[-4:]),
+                ((self.tr("Try again"), self._try_again),),
+            )
+        elif not any(item.state == "crashed" for item in self.session.queue.items):
+            self.banner.tell(outcome.sentence(), "warning", self.tr("It was started again; nothing is lost."))
+
+    def _try_again(self) -> None:
+        self.session.client.try_again()
+        self.session.pause(False)
+
+    def _options(self, options: wire.RestoreOptions) -> None:
+        self.session.with_options(options)
+        self.options_changed.emit(options)
+        if self._preview_area is not None:
+            self._overlays = {name: shown for name, shown in self._overlays.items() if name == "live"}
+            self._ask("live", options)
+        elif self.sender() is self.panel and self._before is not None and self._moves_picture():
+            self._preview_area = self._visible_area()
+            self._ask("live", options)
+        if self._after is None and self._before is not None:
+            self._show_panes(keep=True)
+
+    def _moves_picture(self) -> bool:
+        """A slider is being moved: then the visible region follows it, live."""
+        return any(
+            slider.hasFocus() or slider.isSliderDown()
+            for slider in (self.panel.alpha_slider, self.panel.strength_slider)
+        )
+
+    def _region_drawn(self, area: QRectF) -> None:
+        self.region_button.setChecked(False)
+        self.try_area(area)
+
+
+def _region(area: QRectF, picture: Picture) -> wire.Region:
+    """Whole pixels of the source, at least 8 x 8, inside the picture."""
+    width = min(picture.width, max(8, round(area.width() * picture.width)))
+    height = min(picture.height, max(8, round(area.height() * picture.height)))
+    x = min(picture.width - width, max(0, round(area.x() * picture.width)))
+    y = min(picture.height - height, max(0, round(area.y() * picture.height)))
+    return wire.Region(x=x, y=y, width=width, height=height)
+
+
+def _source(queue: queues.Queue, job: str) -> str:
+    item = queues.find(queue, job)
+    return item.source if item else ""
+
+
+def _any_running(queue: queues.Queue) -> bool:
+    return any(item.state in ("sent", "running") for item in queue.items)
+
+
+def _open_folder_of(item: Item) -> None:
+    path = item.target if item.state == "done" and os.path.exists(item.target) else item.source  # noqa: PTH110
+    QDesktopServices.openUrl(QUrl.fromLocalFile(str(Path(path).parent)))

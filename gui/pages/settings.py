@@ -1,0 +1,322 @@
+"""Settings, what this computer can do, and about."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+from PySide6.QtCore import Qt, Signal, qVersion
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QPlainTextEdit,
+    QPushButton,
+    QScrollArea,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from engine import wire
+from gui import about, icons
+from gui.commands import run_command
+from gui.settings import Settings
+from gui.theme import SPACE, sized
+
+
+class SettingsPage(QWidget):
+    settings_changed = Signal(object)
+
+    def __init__(self, settings: Settings, parent: QWidget | None = None, program: list[str] | None = None) -> None:
+        super().__init__(parent)
+        self._settings = settings
+        self._program = program
+        self._ready: wire.Ready | None = None
+        self.tabs = QTabWidget()
+        self.tabs.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.tabs.tabBar().setAccessibleName(self.tr("Sections of the settings"))
+        self.tabs.addTab(self._build_settings(), self.tr("Settings"))
+        self.tabs.addTab(self._build_doctor(), self.tr("This computer"))
+        self.tabs.addTab(self._build_about(), self.tr("About"))
+        self.tabs.currentChanged.connect(self._tab_shown)
+        page = QVBoxLayout(self)
+        page.setContentsMargins(4 * SPACE, 2 * SPACE, 4 * SPACE, 2 * SPACE)
+        page.addWidget(self.tabs)
+
+    # Settings
+
+    def _build_settings(self) -> QWidget:
+        page = QWidget()
+        column = QVBoxLayout(page)
+        column.setContentsMargins(0, 2 * SPACE, 0, 0)
+        card = QFrame()
+        card.setObjectName("card")
+        card.setMaximumWidth(640)
+        grid = QGridLayout(card)
+        grid.setContentsMargins(3 * SPACE, 3 * SPACE, 3 * SPACE, 3 * SPACE)
+        grid.setVerticalSpacing(2 * SPACE)
+        grid.setHorizontalSpacing(3 * SPACE)
+        grid.setColumnStretch(1, 1)
+        self.theme_box = self._choice(
+            grid, self.tr("&Appearance"), "theme",
+            [("system", self.tr("As the system")), ("light", self.tr("Light")), ("dark", self.tr("Dark"))],
+        )  # fmt: skip
+        self.language_box = self._choice(
+            grid, self.tr("&Language"), "language",
+            [("system", self.tr("As the system")), ("en", "English"), ("de", "Deutsch"), ("zh_CN", "简体中文")],
+        )  # fmt: skip
+        self._restart = QLabel(self.tr("The language changes when Pellucid is started again."))
+        self._restart.setProperty("tone", "muted")
+        self._restart.hide()
+        grid.addWidget(self._restart, grid.rowCount(), 1)
+        self.backend_box = QComboBox()
+        self.backend_box.addItem(self.tr("The fastest there is"), "")
+        label = QLabel(self.tr("&Compute with"))
+        label.setBuddy(self.backend_box)
+        self.backend_box.setAccessibleName(self.tr("Compute with"))
+        row = grid.rowCount()
+        grid.addWidget(label, row, 0)
+        grid.addWidget(self.backend_box, row, 1)
+        self.backend_box.currentIndexChanged.connect(self._backend_chosen)
+        self.precision_box = QComboBox()
+        for name, text in (
+            ("", self.tr("Automatic")),
+            ("fp32", self.tr("Exact (fp32)")),
+            ("bf16", "bf16"),
+            ("fp16", "fp16"),
+        ):
+            self.precision_box.addItem(text, name)
+        self.precision_box.setCurrentIndex(max(0, self.precision_box.findData(self._settings.options.precision)))
+        self.precision_box.setAccessibleName(self.tr("Precision"))
+        label = QLabel(self.tr("&Precision"))
+        label.setBuddy(self.precision_box)
+        row = grid.rowCount()
+        grid.addWidget(label, row, 0)
+        grid.addWidget(self.precision_box, row, 1)
+        self.precision_box.currentIndexChanged.connect(
+            lambda: self._options(precision=self.precision_box.currentData())
+        )
+        self.start_box = QCheckBox(self.tr("&Start restoring as soon as pictures are dropped"))
+        self.start_box.setChecked(self._settings.start_at_once)
+        self.start_box.toggled.connect(lambda on: self._change(replace(self._settings, start_at_once=on)))
+        self.notify_box = QCheckBox(self.tr("&Notify when a long job is done"))
+        self.notify_box.setChecked(self._settings.notify)
+        self.notify_box.toggled.connect(lambda on: self._change(replace(self._settings, notify=on)))
+        for box in (self.start_box, self.notify_box):
+            grid.addWidget(box, grid.rowCount(), 0, 1, 2)
+        column.addWidget(card)
+        private = QLabel(self.tr("Pellucid sends nothing to anybody: no telemetry, no update checks, no downloads."))
+        private.setProperty("tone", "muted")
+        private.setWordWrap(True)
+        column.addWidget(private)
+        column.addStretch(1)
+        return page
+
+    def _choice(self, grid: QGridLayout, text: str, field: str, entries: list[tuple[str, str]]) -> QComboBox:
+        box = QComboBox()
+        for value, shown in entries:
+            box.addItem(shown, value)
+        box.setCurrentIndex(max(0, box.findData(getattr(self._settings, field))))
+        box.setAccessibleName(text.replace("&", ""))
+        label = QLabel(text)
+        label.setBuddy(box)
+        row = grid.rowCount()
+        grid.addWidget(label, row, 0)
+        grid.addWidget(box, row, 1)
+        box.currentIndexChanged.connect(lambda: self._choose(field, box.currentData()))
+        return box
+
+    def _choose(self, field: str, value: str) -> None:
+        if field == "language":
+            self._restart.show()
+        self._change(msgspec.convert({**msgspec.structs.asdict(self._settings), field: value}, Settings))
+
+    def set_backends(self, ready: wire.Ready) -> None:
+        """What the worker can compute with; a backend that is not there says why."""
+        self._ready = ready
+        chosen = self._settings.options.backend
+        self.backend_box.blockSignals(True)
+        while self.backend_box.count() > 1:
+            self.backend_box.removeItem(1)
+        for report in ready.backends:
+            devices = ", ".join(report.devices)
+            text = f"{report.name} ({devices})" if devices else report.name
+            self.backend_box.addItem(text if report.available else f"{report.name}: {report.reason}", report.name)
+            if not report.available:
+                model: Any = self.backend_box.model()
+                model.item(self.backend_box.count() - 1).setEnabled(False)
+        self.backend_box.setCurrentIndex(max(0, self.backend_box.findData(chosen)))
+        self.backend_box.blockSignals(False)
+
+    def take(self, settings: Settings) -> None:
+        """Changed elsewhere: what is shown here stays, what is saved is whole."""
+        self._settings = settings
+
+    def _backend_chosen(self) -> None:
+        self._options(backend=self.backend_box.currentData())
+
+    def _options(self, **changes: str) -> None:
+        self._change(replace(self._settings, options=replace(self._settings.options, **changes)))
+
+    def _change(self, settings: Settings) -> None:
+        self._settings = settings
+        self.settings_changed.emit(settings)
+
+    # Doctor
+
+    def _build_doctor(self) -> QWidget:
+        page = QWidget()
+        column = QVBoxLayout(page)
+        column.setContentsMargins(0, 2 * SPACE, 0, 0)
+        head = QHBoxLayout()
+        self._doctor_state = QLabel()
+        self._doctor_state.setProperty("tone", "muted")
+        self.doctor_button = QPushButton(self.tr("Check &again"))
+        self.doctor_button.clicked.connect(self.examine)
+        self.copy_button = QPushButton(self.tr("&Copy report"))
+        self.copy_button.clicked.connect(self._copy_report)
+        head.addWidget(self._doctor_state, 1)
+        head.addWidget(self.doctor_button)
+        head.addWidget(self.copy_button)
+        column.addLayout(head)
+        self._findings = QVBoxLayout()
+        self._findings.setSpacing(SPACE)
+        inside = QWidget()
+        inner = QVBoxLayout(inside)
+        inner.setContentsMargins(0, 0, SPACE, 0)
+        inner.addLayout(self._findings)
+        inner.addStretch(1)
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setWidget(inside)
+        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        column.addWidget(scroll, 1)
+        self._report = b""
+        return page
+
+    def _tab_shown(self, index: int) -> None:
+        if index == 1 and not self._report:
+            self.examine()
+
+    def examine(self) -> None:
+        """Ask `pellucid doctor`."""
+        self._doctor_state.setText(self.tr("Looking at this computer…"))
+        self.doctor_button.setEnabled(False)
+        run_command(["doctor", "--json"], self._examined, self, self._program)
+
+    def _examined(self, code: int, output: bytes, complaint: str) -> None:
+        self.doctor_button.setEnabled(True)
+        self._report = output
+        while (taken := self._findings.takeAt(0)) is not None:
+            widget = taken.widget()
+            if widget is not None:
+                widget.hide()
+                widget.deleteLater()
+        try:
+            document = msgspec.json.decode(output)
+        except msgspec.DecodeError:
+            self._doctor_state.setText(self.tr("The examination failed: {reason}").format(reason=complaint[-300:]))
+            return
+        self._doctor_state.setText("")
+        for finding in findings(document):
+            self._findings.addWidget(_finding_card(finding))
+
+    def _copy_report(self) -> None:
+        from PySide6.QtGui import QGuiApplication
+
+        QGuiApplication.clipboard().setText(self._report.decode("utf-8", "replace"))
+
+    # About
+
+    def _build_about(self) -> QWidget:
+        page = QWidget()
+        column = QVBoxLayout(page)
+        column.setContentsMargins(0, 3 * SPACE, 0, 0)
+        head = QHBoxLayout()
+        mark = QLabel()
+        mark.setPixmap(icons.application_icon().pixmap(72, 72))
+        words = QVBoxLayout()
+        name = QLabel("Pellucid")
+        name.setFont(sized(self.font(), 2.0, strong=True))
+        version = QLabel(
+            self.tr("Version {version}, Qt {qt}. Licence: Apache-2.0.").format(version=about.version(), qt=qVersion())
+        )
+        version.setProperty("tone", "muted")
+        words.addWidget(name)
+        words.addWidget(version)
+        head.addWidget(mark)
+        head.addSpacing(2 * SPACE)
+        head.addLayout(words, 1)
+        column.addLayout(head)
+        column.addSpacing(2 * SPACE)
+        column.addWidget(QLabel(self.tr("Made with these parts, each under its own licence:")))
+        self.licences = QPlainTextEdit()
+        self.licences.setReadOnly(True)
+        self.licences.setAccessibleName(self.tr("Licences of all parts"))
+        self.licences.setTabChangesFocus(True)
+        column.addWidget(self.licences, 1)
+        self.tabs.currentChanged.connect(self._about_shown)
+        return page
+
+    def _about_shown(self, index: int) -> None:
+        if index == 2 and not self.licences.toPlainText():
+            self.licences.setPlainText(about.notices())
+
+
+Finding = tuple[str, str, str, str]
+"""State ("good", "bad", "muted"), title, text, hint."""
+
+
+def findings(document: object) -> list[Finding]:
+    """A doctor's report as cards: what can compute first, then everything else that it found, in its order."""
+    if not isinstance(document, dict):
+        return []
+    backends = document.get("backends")
+    rows = [_backend(row) for row in backends if isinstance(row, dict)] if isinstance(backends, list) else []
+    rest = {key: value for key, value in document.items() if key != "backends" and value not in (None, "", [], {})}
+    return rows + [("muted", str(key).replace("_", " ").capitalize(), _flat(value), "") for key, value in rest.items()]
+
+
+def _backend(row: dict[str, Any]) -> Finding:
+    there = row.get("available") is True
+    return "good" if there else "muted", str(row.get("name", "")), _flat(row.get("devices")), str(row.get("reason", ""))
+
+
+def _flat(value: object) -> str:
+    if isinstance(value, dict):
+        return "\n".join(f"{key}: {_flat(inner)}" for key, inner in value.items())
+    if isinstance(value, list):
+        return ("\n" if any(isinstance(inner, dict) for inner in value) else ", ").join(_flat(inner) for inner in value)
+    return "" if value is None else str(value)
+
+
+def _finding_card(finding: Finding) -> QFrame:
+    tone, title, text, hint = finding
+    card = QFrame()
+    card.setObjectName("card")
+    row = QHBoxLayout(card)
+    row.setContentsMargins(2 * SPACE, SPACE + 2, 2 * SPACE, SPACE + 2)
+    mark = QLabel()
+    name, token = {"good": ("check", "good"), "bad": ("warning", "bad")}.get(tone, ("info", "muted"))
+    mark.setPixmap(icons.icon(name, token).pixmap(18, 18))
+    row.addWidget(mark, 0, Qt.AlignmentFlag.AlignTop)
+    words = QVBoxLayout()
+    words.setSpacing(2)
+    head = QLabel(title)
+    head.setFont(sized(head.font(), 1.0, strong=True))
+    words.addWidget(head)
+    for line, style in ((text, "muted"), (hint, "")):
+        if line:
+            label = QLabel(line)
+            label.setWordWrap(True)
+            label.setTextFormat(Qt.TextFormat.PlainText)
+            label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+            label.setProperty("tone", style)
+            words.addWidget(label)
+    row.addLayout(words, 1)
+    return card

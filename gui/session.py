@@ -1,0 +1,246 @@
+"""Restoring, as the window sees it: the queue, its worker, its journal on disk, and previews."""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
+from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtGui import QImage
+
+from engine import wire
+from gui import settings as settings_file
+from gui.client import WorkerClient
+from gui.naming import is_picture, pictures_below
+from gui.settings import Settings
+from gui.state import queue as queues
+from gui.state.queue import Item, Queue, QueueMessage
+
+IN_FLIGHT = 2
+"""One runs, one is being opened: the worker never waits for the window."""
+JOURNAL_MS = 400
+PREVIEW_MS = 30
+"""A slider moves faster than anybody sees: requests are spaced by this, the last one always goes."""
+
+
+class RestoreSession(QObject):
+    queue_changed = Signal(object)
+    band_came = Signal(object)
+    preview_came = Signal(object)
+    preview_failed = Signal(object)
+    source_came = Signal(object)
+    job_ended = Signal(object)
+    """A wire.Terminal, after the queue took it in."""
+    worker_changed = Signal(str)
+    worker_ended = Signal(object)
+    refused = Signal(list)
+    """Paths that are no pictures."""
+    added = Signal(list)
+    """Jobs that were just added."""
+    all_done = Signal(object)
+    """queues.Totals, when the last picture ended."""
+
+    def __init__(
+        self, settings: Settings, folder: Path, client: WorkerClient | None = None, parent: QObject | None = None
+    ) -> None:
+        super().__init__(parent)
+        self.settings = settings
+        self.queue = Queue()
+        self.client = client or WorkerClient(parent=self)
+        self._folder = folder
+        self._journal = folder / "queue.json"
+        self._walks: list[tuple[str, Iterator[list[str]]]] = []
+        self._previews: dict[str, wire.PreviewRequest] = {}
+        self._preview_jobs: set[str] = set()
+        self._source_jobs: set[str] = set()
+        self.client.happened.connect(self._happened)
+        self.client.returned.connect(lambda job: self.apply(queues.Requeued(frozenset({job}))))
+        self.client.state_changed.connect(self._worker_changed)
+        self.client.ended.connect(self.worker_ended)
+        self._walk_timer = _timer(self, 0, self._walk)
+        self._journal_timer = _timer(self, JOURNAL_MS, self.write_journal)
+        self._preview_timer = _timer(self, PREVIEW_MS, self._send_previews)
+
+    def unfinished_from_last_time(self) -> tuple[Item, ...]:
+        """What a crash, a power cut or a closed window left undone. A damaged journal is moved aside."""
+        try:
+            items = queues.from_journal(self._journal.read_bytes())
+        except FileNotFoundError:
+            return ()
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            self._journal.replace(self._journal.with_suffix(".damaged"))
+            return ()
+        return tuple(item for item in items if Path(item.source).exists())
+
+    def add_paths(self, paths: Iterable[str]) -> None:
+        """Files at once, folders bit by bit."""
+        refused: list[str] = []
+        files: list[str] = []
+        for path in paths:
+            if os.path.isdir(path):  # noqa: PTH112 - the path comes as text and stays text
+                self._walks.append((path, pictures_below(path)))
+            elif is_picture(path) and os.path.isfile(path):  # noqa: PTH113
+                files.append(path)
+            else:
+                refused.append(path)
+        if files:
+            self.add_items([_item(path) for path in files])
+        if self._walks and not self._walk_timer.isActive():
+            self._walk_timer.start()
+        if refused:
+            self.refused.emit(refused)
+
+    def add_image(self, image: QImage) -> bool:
+        """A pasted picture, kept in a file of its own. False: it could not be written."""
+        folder = self._folder / "pasted"
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / time.strftime("pasted %Y-%m-%d %H-%M-%S.png")
+        number = 1
+        while path.exists():
+            number += 1
+            path = folder / time.strftime(f"pasted %Y-%m-%d %H-%M-%S ({number}).png")
+        if not image.save(str(path)):
+            return False
+        self.add_paths([str(path)])
+        return True
+
+    def add_items(self, items: Iterable[Item]) -> None:
+        fresh = tuple(items)
+        if fresh:
+            self.apply(queues.Added(fresh))
+            self.added.emit([item.job for item in fresh])
+
+    def remove(self, jobs: frozenset[str]) -> None:
+        self.cancel(jobs)
+        self.apply(queues.Removed(jobs))
+
+    def cancel(self, jobs: frozenset[str]) -> None:
+        for item in self.queue.items:
+            if item.job in jobs and item.state in ("sent", "running"):
+                self.client.send(wire.Cancel(job=item.job))
+        self.apply(queues.Withdrawn(jobs))
+
+    def retry(self, jobs: frozenset[str]) -> None:
+        if self.client.state == "broken":
+            self.client.try_again()
+        self.apply(queues.Requeued(jobs & {i.job for i in self.queue.items if i.state in queues.RETRYABLE}))
+        self.pause(False)
+
+    def pause(self, paused: bool) -> None:
+        running = any(item.state in ("sent", "running") for item in self.queue.items)
+        if paused != self.queue.paused and running and self.client.state == "ready":
+            self.client.send(wire.Pause() if paused else wire.Resume())
+        self.apply(queues.PausedByUser(paused))
+
+    def apply(self, message: QueueMessage) -> None:
+        """Take in `message`, tell the views, and send what can be sent."""
+        changed = queues.reduce(self.queue, message)
+        if changed is not self.queue:
+            self.queue = changed
+            self.queue_changed.emit(changed)
+            if not isinstance(message, wire.Progress) and not self._journal_timer.isActive():
+                self._journal_timer.start()
+        self._send_next()
+
+    def ask_preview(self, view: str, source: str, region: wire.Region, options: wire.RestoreOptions) -> str:
+        """The job's name. A newer request for the same view makes this one obsolete."""
+        job = uuid.uuid4().hex
+        self._previews[view] = wire.PreviewRequest(job=job, view=view, source=source, region=region, options=options)
+        if not self._preview_timer.isActive():
+            self._preview_timer.start()
+        return job
+
+    def ask_source(self, source: str, longest: int = 0) -> str:
+        job = uuid.uuid4().hex
+        self._source_jobs.add(job)
+        self.client.send(wire.SourceRequest(job=job, source=source, longest=longest))
+        return job
+
+    def write_journal(self) -> None:
+        try:
+            if any(item.state in queues.UNFINISHED for item in self.queue.items):
+                settings_file.write_whole(self._journal, queues.to_journal(self.queue))
+            else:
+                self._journal.unlink(missing_ok=True)
+        except OSError:
+            return  # A full or read-only disk must not stop the restoring: the queue is only not kept.
+
+    def stop(self) -> None:
+        self._journal_timer.stop()
+        self.write_journal()
+        self.client.stop()
+
+    def _send_previews(self) -> None:
+        previews, self._previews = self._previews, {}
+        for request in previews.values():
+            self._preview_jobs.add(request.job)
+            self.client.send(request)
+
+    def _walk(self) -> None:
+        folder, walk = self._walks[0]
+        found = next(walk, None)
+        if found is None:
+            self._walks.pop(0)
+        else:
+            self.add_items([_item(path, folder) for path in found])
+        if self._walks:
+            self._walk_timer.start()
+
+    def _send_next(self) -> None:
+        while self.client.state != "broken" and (item := queues.next_to_send(self.queue, IN_FLIGHT)) is not None:
+            options = item.options or self.settings.options
+            target = self.settings.output_folder or os.path.dirname(item.source)  # noqa: PTH120
+            self.queue = queues.reduce(self.queue, queues.Sent(item.job, options))
+            self.queue_changed.emit(self.queue)
+            root = item.root if self.settings.output_folder else ""
+            self.client.send(
+                wire.RestoreRequest(job=item.job, source=item.source, target=target, root=root, options=options)
+            )
+
+    def _happened(self, event: wire.Event) -> None:
+        job = getattr(event, "job", "")
+        if job in self._source_jobs:
+            self._source_jobs.discard(job)
+            self.source_came.emit(event)
+        elif isinstance(event, wire.PreviewReady):
+            self._preview_jobs.discard(event.job)
+            self.preview_came.emit(event)
+        elif job in self._preview_jobs:
+            if isinstance(event, wire.Terminal):
+                self._preview_jobs.discard(job)
+                if isinstance(event, wire.Failed):
+                    self.preview_failed.emit(event)
+        elif isinstance(event, wire.BandReady):
+            self.band_came.emit(event)
+        elif not isinstance(event, wire.Ready):
+            self.apply(event)
+            if isinstance(event, wire.Terminal):
+                self.job_ended.emit(event)
+                if not any(item.state in queues.UNFINISHED for item in self.queue.items):
+                    self.all_done.emit(queues.totals(self.queue))
+
+    def _worker_changed(self, state: str) -> None:
+        if state == "off":
+            self._preview_jobs.clear()
+            QTimer.singleShot(0, self._send_next)
+        self.worker_changed.emit(state)
+
+    def with_options(self, options: wire.RestoreOptions) -> None:
+        self.settings = replace(self.settings, options=options)
+
+
+def _item(path: str, root: str = "") -> Item:
+    return Item(job=uuid.uuid4().hex, source=os.path.abspath(path), root=root)  # noqa: PTH100 - keeps links as named
+
+
+def _timer(parent: QObject, milliseconds: int, call: Callable[[], None]) -> QTimer:
+    timer = QTimer(parent)
+    timer.setSingleShot(True)
+    timer.setInterval(milliseconds)
+    timer.timeout.connect(call)
+    return timer

@@ -1,0 +1,1 @@
+"""What the windows know, as plain values: reducers `(state, message) -> state` without Qt."""

@@ -1,0 +1,130 @@
+"""The models there are, as `pellucid models list --json` tells them."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+
+class Score(msgspec.Struct, frozen=True):
+    metric: str
+    dataset: str
+    value: float
+    alpha: float | None = None
+
+
+class Model(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    path: str = ""
+    hash: str = ""
+    architecture: str = ""
+    scale: int = 4
+    parameters: int = 0
+    licence: str = ""
+    description: str = ""
+    attribution: tuple[str, ...] = ()
+    role: str = ""
+    partner: str = ""
+    """Name or hash of the other half of a pair; empty: none."""
+    alpha: float | None = None
+    scores: tuple[Score, ...] = ()
+    default: bool = False
+    problem: str = ""
+    """Why it cannot be used; empty: it can."""
+
+
+class Library(msgspec.Struct, frozen=True, kw_only=True):
+    models: tuple[Model, ...] = ()
+    folder: str = ""
+    """Where the user's own models lie."""
+
+
+def parse(data: bytes) -> Library:
+    """One JSON object a line: the models, then a summary that names the default and the files that are no models.
+
+    Fields that are missing or of another kind keep their defaults. Raises msgspec.DecodeError for what is no JSON.
+    """
+    rows: list[Any] = [msgspec.json.decode(line) for line in data.splitlines() if line.strip()]
+    models = [_model(row) for row in rows if isinstance(row, dict) and "name" in row]
+    summary = next((row for row in reversed(rows) if isinstance(row, dict) and "library" in row), {})
+    chosen = _text(summary, "default")
+    damaged = summary.get("unreadable")
+    for file in damaged if isinstance(damaged, list) else ():
+        if isinstance(file, dict):
+            path = _text(file, "path")
+            models.append(Model(name=PurePath(path).name, path=path, problem=_text(file, "problem") or "?"))
+    marked = tuple(replace(model, default=model.default or model.name == chosen) for model in models)
+    return Library(models=marked, folder=_text(summary, "library"))
+
+
+def find(models: tuple[Model, ...], name: str) -> Model | None:
+    return next((model for model in models if name and name in (model.name, model.hash, model.path)), None)
+
+
+def default(models: tuple[Model, ...]) -> Model | None:
+    usable = [model for model in models if not model.problem]
+    return next((model for model in usable if model.default), usable[0] if usable else None)
+
+
+def partner_of(models: tuple[Model, ...], model: Model) -> Model | None:
+    """The other half of a pair, if it is in the library."""
+    return find(models, model.partner)
+
+
+def scores_by_alpha(model: Model, metric: str) -> list[tuple[float, float]]:
+    """(alpha, value) of the scores that were measured along the blend, in order."""
+    return sorted(
+        (score.alpha, score.value)
+        for score in model.scores
+        if score.alpha is not None and score.metric.lower() == metric
+    )
+
+
+def _model(row: dict[str, Any]) -> Model:
+    card = row.get("card")
+    merged = {**(card if isinstance(card, dict) else {}), **{k: v for k, v in row.items() if k != "card"}}
+    return Model(
+        name=_text(merged, "name") or _text(merged, "path") or "?",
+        path=_text(merged, "path") or _text(merged, "file"),
+        hash=_text(merged, "hash") or _text(merged, "weights_hash"),
+        architecture=_text(merged, "architecture"),
+        scale=_whole(merged, "scale", 4),
+        parameters=_whole(merged, "parameters", 0),
+        licence=_text(merged, "licence") or _text(merged, "license"),
+        description=_text(merged, "description"),
+        attribution=tuple(str(line) for line in merged.get("attribution") or ()),
+        role=_text(merged, "role"),
+        partner=_text(merged, "partner_name") or _text(merged, "partner"),
+        alpha=_number(merged.get("alpha")),
+        scores=_scores(merged.get("scores")),
+        default=merged.get("default") is True,
+        problem=_text(merged, "problem"),
+    )
+
+
+def _text(row: dict[str, Any], key: str) -> str:
+    value = row.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _whole(row: dict[str, Any], key: str, otherwise: int) -> int:
+    value = row.get(key)
+    return value if isinstance(value, int) and not isinstance(value, bool) else otherwise
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _scores(rows: object) -> tuple[Score, ...]:
+    if not isinstance(rows, list):
+        return ()
+    made: list[Score] = []
+    for row in rows:
+        value = _number(row.get("value")) if isinstance(row, dict) else None
+        if value is not None:
+            made.append(Score(_text(row, "metric"), _text(row, "dataset"), value, _number(row.get("alpha"))))
+    return tuple(made)

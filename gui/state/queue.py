@@ -1,0 +1,285 @@
+"""The queue of pictures to restore: what is waiting, what runs, what became of the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Literal
+
+import msgspec
+from msgspec.structs import replace
+
+from engine import wire
+
+ItemState = Literal["waiting", "sent", "running", "done", "skipped", "failed", "cancelled", "crashed"]
+FINISHED: frozenset[ItemState] = frozenset({"done", "skipped", "failed", "cancelled", "crashed"})
+RETRYABLE: frozenset[ItemState] = frozenset({"failed", "cancelled", "crashed", "skipped", "done"})
+UNFINISHED: frozenset[ItemState] = frozenset({"waiting", "sent", "running"})
+
+
+class Item(msgspec.Struct, frozen=True, kw_only=True):
+    """One picture. `job` names it for ever; sizes are pixels of the upright picture, 0 until known."""
+
+    job: str
+    source: str
+    root: str = ""
+    state: ItemState = "waiting"
+    options: wire.RestoreOptions | None = None
+    """Set when only this picture shall be restored so; None: as the panel says when its turn comes."""
+    target: str = ""
+    width: int = 0
+    height: int = 0
+    out_width: int = 0
+    out_height: int = 0
+    fraction: float = 0.0
+    """Share of the tiles that are done, 0..1."""
+    megapixels_per_second: float = 0.0
+    seconds_left: float | None = None
+    seconds: float = 0.0
+    backend: str = ""
+    device: str = ""
+    precision: str = ""
+    model: str = ""
+    notices: tuple[str, ...] = ()
+    code: str = ""
+    message: str = ""
+    hint: str = ""
+    crash: wire.Crashed | None = None
+
+
+class Queue(msgspec.Struct, frozen=True, kw_only=True):
+    items: tuple[Item, ...] = ()
+    paused: bool = False
+
+
+class Added(msgspec.Struct, frozen=True):
+    items: tuple[Item, ...]
+
+
+class Removed(msgspec.Struct, frozen=True):
+    jobs: frozenset[str]
+
+
+class Moved(msgspec.Struct, frozen=True):
+    """Put these, in their order, before the item that now stands at `row` (len(items): at the end)."""
+
+    jobs: frozenset[str]
+    row: int
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """The request went to the worker."""
+
+    job: str
+    options: wire.RestoreOptions
+
+
+class Requeued(msgspec.Struct, frozen=True):
+    """Wait (again): a retry, or a request that its worker did not live to begin."""
+
+    jobs: frozenset[str]
+
+
+class Withdrawn(msgspec.Struct, frozen=True):
+    """Cancelled by the user before a worker saw it."""
+
+    jobs: frozenset[str]
+
+
+class PausedByUser(msgspec.Struct, frozen=True):
+    paused: bool
+
+
+class FinishedCleared(msgspec.Struct, frozen=True):
+    pass
+
+
+QueueMessage = Added | Removed | Moved | Sent | Requeued | Withdrawn | PausedByUser | FinishedCleared | wire.Event
+
+
+def reduce(queue: Queue, message: QueueMessage) -> Queue:
+    """The queue after `message`; the same object when nothing changed."""
+    match message:
+        case Added(items):
+            known = {item.job for item in queue.items}
+            fresh = tuple(item for item in items if item.job not in known)
+            return replace(queue, items=queue.items + fresh) if fresh else queue
+        case Removed(jobs):
+            return replace(queue, items=tuple(item for item in queue.items if item.job not in jobs))
+        case Moved(jobs, row):
+            before = [item for item in queue.items[:row] if item.job not in jobs]
+            moved = [item for item in queue.items if item.job in jobs]
+            after = [item for item in queue.items[row:] if item.job not in jobs]
+            return replace(queue, items=(*before, *moved, *after))
+        case PausedByUser(paused):
+            return replace(queue, paused=paused)
+        case FinishedCleared():
+            return replace(queue, items=tuple(item for item in queue.items if item.state not in FINISHED))
+        case Requeued(jobs):
+            return _change(queue, jobs, RETRYABLE | {"sent", "running"}, _fresh)
+        case Withdrawn(jobs):
+            return _change(queue, jobs, frozenset({"waiting"}), lambda item: replace(item, state="cancelled"))
+        case Sent(job, options):
+            return _change(
+                queue, {job}, frozenset({"waiting"}), lambda item: replace(item, state="sent", options=options)
+            )
+        case wire.Accepted():
+            return _change(queue, {message.job}, UNFINISHED, lambda item: _accept(item, message))
+        case wire.Progress():
+            return _change(queue, {message.job}, UNFINISHED, lambda item: _advance(item, message))
+        case wire.Notice():
+            return _change(
+                queue, {message.job}, UNFINISHED, lambda item: replace(item, notices=(*item.notices, message.text))
+            )
+        case wire.Restored():
+            return _change(queue, {message.job}, UNFINISHED, lambda item: _finish(item, message))
+        case wire.Skipped():
+            return _change(
+                queue,
+                {message.job},
+                UNFINISHED,
+                lambda item: replace(
+                    item, state="skipped", target=message.target, message=message.reason, seconds_left=None
+                ),
+            )
+        case wire.Failed():
+            return _change(
+                queue,
+                {message.job},
+                UNFINISHED,
+                lambda item: replace(
+                    item,
+                    state="failed",
+                    code=message.code,
+                    message=message.message,
+                    hint=message.hint,
+                    seconds_left=None,
+                ),
+            )
+        case wire.Cancelled():
+            return _change(
+                queue, {message.job}, UNFINISHED, lambda item: replace(item, state="cancelled", seconds_left=None)
+            )
+        case wire.Crashed():
+            return _change(
+                queue,
+                {message.job},
+                UNFINISHED,
+                lambda item: replace(item, state="crashed", crash=message, seconds_left=None),
+            )
+        case _:
+            return queue
+
+
+def next_to_send(queue: Queue, in_flight: int) -> Item | None:
+    """The picture whose turn it is, or None: paused, nothing waits, or `in_flight` are with the worker already."""
+    if queue.paused or sum(item.state in ("sent", "running") for item in queue.items) >= in_flight:
+        return None
+    return next((item for item in queue.items if item.state == "waiting"), None)
+
+
+def find(queue: Queue, job: str) -> Item | None:
+    return next((item for item in queue.items if item.job == job), None)
+
+
+class Totals(msgspec.Struct, frozen=True):
+    total: int
+    finished: int
+    failed: int
+    fraction: float
+    """Share of the whole queue, 0..1, by pictures."""
+    seconds_left: float | None
+    """For all that is unfinished, from the pixels and the rate of what ran so far; None: not known yet."""
+
+
+def totals(queue: Queue) -> Totals:
+    items = queue.items
+    finished = sum(item.state in FINISHED for item in items)
+    failed = sum(item.state in ("failed", "crashed") for item in items)
+    partly = sum(item.fraction for item in items if item.state in UNFINISHED)
+    fraction = (finished + partly) / len(items) if items else 0.0
+    return Totals(len(items), finished, failed, min(fraction, 1.0), _seconds_left(items))
+
+
+def _seconds_left(items: Iterable[Item]) -> float | None:
+    """The rest of the running pictures, and for each waiting one what the known ones took on average."""
+    known = [item for item in items if item.state == "done"]
+    running = [item for item in items if item.state == "running" and item.seconds_left is not None]
+    waiting = [item for item in items if item.state in ("waiting", "sent")]
+    rest = sum(item.seconds_left or 0.0 for item in running)
+    if not waiting:
+        return rest if running else None
+    took = [item.seconds for item in known]
+    took += [(item.seconds_left or 0.0) / (1.0 - item.fraction) for item in running if 0.02 < item.fraction < 1.0]
+    return rest + len(waiting) * sum(took) / len(took) if took else None
+
+
+def _change(queue: Queue, jobs: Iterable[str], allowed: frozenset[ItemState], change: Callable[[Item], Item]) -> Queue:
+    wanted = frozenset(jobs)
+    items = tuple(change(item) if item.job in wanted and item.state in allowed else item for item in queue.items)
+    same = all(new is old for new, old in zip(items, queue.items, strict=True))
+    return queue if same else replace(queue, items=items)
+
+
+def _fresh(item: Item) -> Item:
+    return Item(job=item.job, source=item.source, root=item.root, width=item.width, height=item.height)
+
+
+def _accept(item: Item, message: wire.Accepted) -> Item:
+    return replace(
+        item,
+        state="running",
+        width=message.width,
+        height=message.height,
+        out_width=message.out_width,
+        out_height=message.out_height,
+        backend=message.backend,
+        device=message.device,
+        precision=message.precision,
+        model=message.model,
+        target=message.target,
+    )
+
+
+def _advance(item: Item, message: wire.Progress) -> Item:
+    return replace(
+        item,
+        state="running",
+        fraction=min(1.0, message.tiles_done / max(1, message.tiles)),
+        megapixels_per_second=message.megapixels_per_second,
+        seconds_left=message.seconds_left,
+    )
+
+
+def _finish(item: Item, message: wire.Restored) -> Item:
+    return replace(
+        item,
+        state="done",
+        fraction=1.0,
+        seconds_left=None,
+        target=message.target,
+        out_width=message.width,
+        out_height=message.height,
+        seconds=message.seconds,
+        megapixels_per_second=message.megapixels_per_second,
+        backend=message.backend,
+        precision=message.precision,
+        model=message.model,
+    )
+
+
+class Journal(msgspec.Struct, frozen=True):
+    """What is kept on disk, so that a crash or a power cut loses no queue."""
+
+    items: tuple[Item, ...]
+    format: int = 1
+
+
+def to_journal(queue: Queue) -> bytes:
+    """Finished pictures are not kept: their results are on disk."""
+    return msgspec.json.encode(Journal(tuple(item for item in queue.items if item.state in UNFINISHED)))
+
+
+def from_journal(data: bytes) -> tuple[Item, ...]:
+    """The pictures that were unfinished, all waiting again. Raises msgspec.DecodeError when `data` is damaged."""
+    journal = msgspec.json.decode(data, type=Journal)
+    return tuple(_fresh(item) for item in journal.items)

@@ -1,0 +1,1 @@
+"""Widgets that draw what they are told and say what the user did; they know no worker."""

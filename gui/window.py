@@ -1,0 +1,323 @@
+"""The window: the rail of pages, drops and pastes from anywhere, and what happens when it closes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from msgspec.structs import replace
+from PySide6.QtCore import QMimeData, QSettings, QSize, Qt, QTimer, QUrl
+from PySide6.QtGui import (
+    QAction,
+    QCloseEvent,
+    QDragEnterEvent,
+    QDragLeaveEvent,
+    QDropEvent,
+    QGuiApplication,
+    QImage,
+    QKeySequence,
+)
+from PySide6.QtWidgets import QApplication, QHBoxLayout, QLineEdit, QMainWindow, QStackedWidget, QWidget
+
+from engine import wire
+from gui import settings as settings_file
+from gui import theme
+from gui.client import WorkerClient
+from gui.imaging.client import PictureClient
+from gui.naming import is_picture
+from gui.notify import notify
+from gui.pages.models import ModelsPage
+from gui.pages.restore import RestorePage
+from gui.pages.settings import SettingsPage
+from gui.session import RestoreSession
+from gui.settings import Settings
+from gui.state import library
+from gui.state.library import Model
+from gui.state.queue import PausedByUser, Totals
+from gui.widgets.rail import Rail
+
+SAVE_MS = 500
+LONG_SECONDS = 20.0
+"""A job is long, and its end worth a notification, from here on."""
+
+
+class Window(QMainWindow):
+    """Everything is handed in or made here; nothing is started before `begin`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        config: Path,
+        state: Path,
+        cache: Path,
+        *,
+        client: WorkerClient | None = None,
+        command: list[str] | None = None,
+        pictures: PictureClient | None = None,
+    ) -> None:
+        super().__init__()
+        self.settings = settings
+        self._config = config
+        self._save_timer = QTimer(self)
+        self._save_timer.setSingleShot(True)
+        self._save_timer.setInterval(SAVE_MS)
+        self._save_timer.timeout.connect(self.save_settings)
+        self.session = RestoreSession(settings, state, client, self)
+        self.session.apply(PausedByUser(not settings.start_at_once))
+        self.pictures = pictures or PictureClient(cache)
+        self.pictures.setParent(self)
+        self.restore_page = RestorePage(self.session, self.pictures)
+        self.models_page = ModelsPage(program=command)
+        self.settings_page = SettingsPage(settings, program=command)
+        self.pages = QStackedWidget()
+        self._entries: list[tuple[str, str, QWidget]] = [
+            ("restore", self.tr("Restore"), self.restore_page),
+            ("models", self.tr("Models"), self.models_page),
+            ("settings", self.tr("Settings"), self.settings_page),
+        ]
+        for _icon, _label, page in self._entries:
+            self.pages.addWidget(page)
+        self.rail = Rail([(icon, label) for icon, label, _page in self._entries])
+        middle = QWidget()
+        row = QHBoxLayout(middle)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(0)
+        row.addWidget(self.rail)
+        row.addWidget(self.pages, 1)
+        self.setCentralWidget(middle)
+        self.setAcceptDrops(True)
+        self.setMinimumSize(920, 600)
+        self.setWindowTitle("Pellucid")
+        self._actions()
+        self._connect()
+        self.rail.choose(0)
+        self._place = QSettings(str(config / "window.ini"), QSettings.Format.IniFormat)
+        geometry = self._place.value("geometry")
+        if geometry is None or not self.restoreGeometry(geometry):
+            self.resize(self._first_size())
+
+    def _training_pages(self, command: list[str] | None) -> list[tuple[str, str, QWidget]]:
+        from gui.pages.runs import RunsPage
+
+        self.runs_page = RunsPage(settings_file.runs_folder(self.settings), program=command)
+        self.runs_page.use_wanted.connect(self.use_model)
+        return [("runs", self.tr("Runs"), self.runs_page)]
+
+    def begin(self, files: list[str]) -> None:
+        """After the window is painted: start the worker, read the library, take the files, offer what was left."""
+        self.session.client.start()
+        self.models_page.reload()
+        self._offer_unfinished()
+        if files:
+            self.session.add_paths(files)
+
+    def take_files(self, files: list[str]) -> None:
+        """Another start of the program handed these over."""
+        self.rail.choose(0)
+        self.session.add_paths(files)
+        self.setWindowState((self.windowState() & ~Qt.WindowState.WindowMinimized) | Qt.WindowState.WindowActive)
+        self.raise_()
+        self.activateWindow()
+
+    def use_model(self, name: str) -> None:
+        model = library.find(self._models, name)
+        partner = library.partner_of(self._models, model) if model else None
+        options = replace(
+            self.restore_page.panel.options,
+            model=name,
+            partner=partner.name if partner else "",
+            alpha=0.0 if partner else None,
+        )
+        self.restore_page.panel.take(options)
+        self.rail.choose(0)
+
+    def save_settings(self) -> None:
+        try:
+            settings_file.save(self.settings, self._config / "settings.json")
+        except OSError as error:
+            self.restore_page.banner.tell(
+                self.tr("The settings could not be saved: {reason}").format(reason=error), "warning"
+            )
+
+    # Building
+
+    def _first_size(self) -> QSize:
+        screen = QGuiApplication.primaryScreen()
+        room = screen.availableSize() if screen else QSize(1280, 800)
+        return QSize(min(1440, room.width() * 9 // 10), min(900, room.height() * 9 // 10))
+
+    def _actions(self) -> None:
+        entries: list[tuple[str, QKeySequence | QKeySequence.StandardKey, Callable[[], object]]] = [
+            (self.tr("Open pictures"), QKeySequence.StandardKey.Open, self._open),
+            (self.tr("Paste"), QKeySequence.StandardKey.Paste, self._paste),
+            (self.tr("Quit"), QKeySequence("Ctrl+Q"), self.close),
+        ]
+        for text, key, call in entries:
+            action = QAction(text, self)
+            action.setShortcut(key)
+            action.triggered.connect(call)
+            self.addAction(action)
+        for number in range(len(self._entries)):
+            action = QAction(self._entries[number][1], self)
+            action.setShortcut(QKeySequence(f"Ctrl+{number + 1}"))
+            action.triggered.connect(lambda _on=False, number=number: self.rail.choose(number))
+            self.addAction(action)
+
+    def _connect(self) -> None:
+        self._models: tuple[Model, ...] = ()
+        self.rail.chosen.connect(self._page_chosen)
+        self.session.client.happened.connect(self._worker_said)
+        self.session.all_done.connect(self._all_done)
+        self.models_page.models_changed.connect(self._models_came)
+        self.models_page.use_wanted.connect(self.use_model)
+        self.settings_page.settings_changed.connect(self._settings_changed)
+        self.restore_page.options_changed.connect(
+            lambda options: self._take_settings(replace(self.settings, options=options))
+        )
+        self.restore_page.folder_changed.connect(
+            lambda folder: self._take_settings(replace(self.settings, output_folder=folder))
+        )
+        self.restore_page.blend_wanted.connect(self.models_page.save_blend)
+        QGuiApplication.styleHints().colorSchemeChanged.connect(self._system_theme_changed)
+
+    def _page_chosen(self, number: int) -> None:
+        self.pages.setCurrentIndex(number)
+
+    # Hearing
+
+    def _models_came(self, models: tuple[Model, ...]) -> None:
+        self._models = models
+        self.restore_page.set_models(models)
+
+    def _worker_said(self, event: wire.Event) -> None:
+        if isinstance(event, wire.Ready):
+            self.settings_page.set_backends(event)
+
+    def _settings_changed(self, settings: Settings) -> None:
+        old = self.settings
+        self._take_settings(settings)
+        if old.theme != settings.theme:
+            self._apply_theme()
+        if old.options != settings.options:
+            self.restore_page.panel.take(settings.options)
+
+    def _take_settings(self, settings: Settings) -> None:
+        self.settings = settings
+        self.session.settings = settings
+        self.settings_page.take(settings)
+        self._save_timer.start()
+
+    def _apply_theme(self) -> None:
+        application = QApplication.instance()
+        if isinstance(application, QApplication):
+            theme.apply(application, self.settings.theme)
+
+    def _system_theme_changed(self) -> None:
+        if self.settings.theme == "system":
+            self._apply_theme()
+
+    def _all_done(self, totals: Totals) -> None:
+        took = sum(item.seconds for item in self.session.queue.items)
+        if self.settings.notify and took >= LONG_SECONDS:
+            text = self.tr("{n} pictures restored").format(n=totals.finished - totals.failed)
+            if totals.failed:
+                text += ", " + self.tr("{n} failed").format(n=totals.failed)
+            notify(self, "Pellucid", text)
+
+    def _offer_unfinished(self) -> None:
+        items = self.session.unfinished_from_last_time()
+        if not items:
+            return
+
+        def go_on() -> None:
+            self.session.add_items(items)
+            self.session.pause(False)
+
+        self.restore_page.banner.tell(
+            self.tr("1 picture was not finished last time.")
+            if len(items) == 1
+            else self.tr("{n} pictures were not finished last time.").format(n=len(items)),
+            "calm",
+            choices=((self.tr("Go on"), go_on), (self.tr("Forget them"), self.session.write_journal)),
+        )
+
+    # Drop and paste
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if _takes(event.mimeData()):
+            event.setDropAction(Qt.DropAction.CopyAction)
+            event.accept()
+            self.restore_page.drop_area.set_over(True)
+        else:
+            event.ignore()
+
+    def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
+        self.restore_page.drop_area.set_over(False)
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        self.restore_page.drop_area.set_over(False)
+        if self._take_data(event.mimeData()):
+            event.setDropAction(Qt.DropAction.CopyAction)
+            event.accept()
+        else:
+            event.ignore()
+
+    def _open(self) -> None:
+        self.rail.choose(0)
+        self.restore_page.open_files()
+
+    def _paste(self) -> None:
+        focused = QApplication.focusWidget()
+        if isinstance(focused, QLineEdit) and not focused.isReadOnly():
+            focused.paste()
+            return
+        if not self._take_data(QGuiApplication.clipboard().mimeData()):
+            self.restore_page.banner.tell(self.tr("There is no picture to paste."), "warning")
+
+    def _take_data(self, data: QMimeData) -> bool:
+        """Files first: a file manager also offers an icon as an image."""
+        paths = _local_files(data)
+        if paths:
+            self.rail.choose(0)
+            self.session.add_paths(paths)
+            return True
+        if data.hasImage():
+            image = data.imageData()
+            if isinstance(image, QImage) and not image.isNull():
+                self.rail.choose(0)
+                if not self.session.add_image(image):
+                    self.restore_page.banner.tell(self.tr("The pasted picture could not be kept on disk."), "bad")
+                return True
+        return False
+
+    # The end
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        self._place.setValue("geometry", self.saveGeometry())
+        self._place.sync()
+        if self._save_timer.isActive():
+            self._save_timer.stop()
+            self.save_settings()
+        self.hide()
+        self.session.stop()
+        self.pictures.stop()
+        event.accept()
+
+
+def _local_files(data: QMimeData) -> list[str]:
+    if data.hasUrls():
+        return [path for url in data.urls() if (path := url.toLocalFile())]
+    if data.hasText():
+        lines = [line.strip() for line in data.text().splitlines() if line.strip()]
+        paths = [QUrl(line).toLocalFile() if line.startswith("file:") else line for line in lines]
+        if paths and all(Path(path).is_absolute() and Path(path).exists() for path in paths):
+            return paths
+    return []
+
+
+def _takes(data: QMimeData) -> bool:
+    """Something we can use: pictures, folders, or pixels."""
+    paths = _local_files(data)
+    if paths:
+        return any(is_picture(path) or Path(path).is_dir() for path in paths)
+    return data.hasImage()

@@ -10,7 +10,6 @@ from __future__ import annotations
 import queue
 import threading
 import time
-import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -18,7 +17,8 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from engine.errors import Cancelled as CancelledByUser
-from engine.errors import Code, PellucidError
+from engine.errors import Code, OutOfMemory, PellucidError
+from engine.faults import record_fault
 from engine.image.resample import Rows
 from engine.mapped import GrowingPicture, MappedFiles
 from engine.restore import AlreadyThere, Job, Restorer, Result, Samples, run_network
@@ -354,12 +354,11 @@ def _accepted(work: _Work) -> Accepted:
 
 
 def failed(job: str, failure: BaseException) -> Failed | Cancelled:
-    """The terminal event that tells what ended a job. What nobody foresaw also leaves its trace on standard error."""
+    """The terminal event that tells what ended a job."""
     if isinstance(failure, CancelledByUser | KeyboardInterrupt):
         return Cancelled(job=job)
-    if isinstance(failure, PellucidError):
-        return Failed(job=job, code=failure.code, message=failure.message, hint=failure.hint)
     if isinstance(failure, MemoryError):
-        return Failed(job=job, code=Code.OUT_OF_MEMORY, message="Memory ran out.", hint="Close other programs.")
-    traceback.print_exception(failure)
-    return Failed(job=job, code=Code.INTERNAL, message=f"Pellucid has a fault: {type(failure).__name__}: {failure}.")
+        failure = OutOfMemory("Memory ran out.", "Close other programs, or ask for a smaller size.")
+    if not isinstance(failure, PellucidError):
+        failure = record_fault(failure)
+    return Failed(job=job, code=failure.code, message=failure.message, hint=failure.hint)

@@ -276,9 +276,10 @@ def _run_colour(
 
 
 def restore_pixels(
-    image: ImageBuffer, model: Model, session: Session, options: RestoreOptions, watch: Watch
+    image: ImageBuffer, model: Model, session: Session, options: RestoreOptions, watch: Watch | None = None
 ) -> ImageBuffer:
     """The restored picture as an array, at the network's own scale, with as many bits as the source."""
+    watch = watch or Unwatched()
     width, height = image.width * session.info.scale, image.height * session.info.scale
     pieces: list[Samples] = []
     run_network(

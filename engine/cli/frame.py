@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from engine.cli.output import Output
 from engine.errors import Cancelled, Code, PellucidError
+from engine.faults import record_fault
 
 DONE, SOME_FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -53,6 +54,9 @@ def run_command_line(words: Sequence[str], add_parsers: Callable[[Subparsers], N
     except BrokenPipeError:
         # The reader of our output has gone (`| head`): nothing to say, and nobody to say it to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return SOME_FAILED
+    except Exception as fault:
+        output.error(record_fault(fault))
         return SOME_FAILED
     finally:
         signal.signal(signal.SIGTERM, previous)

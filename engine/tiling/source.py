@@ -49,7 +49,9 @@ class InterleavedSource:
         planes, rows, columns = window
         part = self._colour[rows, columns].transpose(2, 0, 1)
         values = np.divide(part, np.float32(self._largest), dtype=np.float32, order="C")
-        return np.ascontiguousarray(np.broadcast_to(values, (3, *values.shape[1:]))[planes])
+        if len(values) == 1:
+            values = np.repeat(values, 3, axis=0)
+        return values[planes]
 
 
 def read_tile(source: Source, tile: Tile, wrap: bool) -> Planes:

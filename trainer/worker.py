@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING
 
 from engine.errors import Code, OutOfMemory, PellucidError
 from engine.wire_training import Event, RunCrashed, RunFailed, TrainingConfig
-from trainer.rundir import RunFolder, RunOwner
 from trainer.speed import prepare_process
 
 if TYPE_CHECKING:
@@ -34,6 +33,7 @@ def work(run: Path, listener: Callable[[Event], None] | None = None) -> int:
     """Train the run in this process until it ends; returns the exit code. `listener` hears every event."""
     prepare_process()
     from trainer.processes import joined_processes
+    from trainer.rundir import RunFolder, RunOwner
     from trainer.train import Training, Wishes
 
     folder = RunFolder(run)

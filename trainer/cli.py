@@ -1,0 +1,654 @@
+"""The trainer's commands: train, runs, watch, dataset. Nothing heavy is imported before it is needed."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import math
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from engine.cli.frame import DONE, SOME_FAILED, Subparsers, run_command_line
+from engine.cli.output import Output
+from engine.errors import Code, PellucidError
+from engine.wire_training import (
+    Command,
+    ContinueRun,
+    Event,
+    Finished,
+    ModelSaved,
+    Paused,
+    PauseRun,
+    Predicted,
+    Progress,
+    RolledBack,
+    RunCrashed,
+    RunFailed,
+    RunStarted,
+    SaveNow,
+    StageStarted,
+    Stopped,
+    StopRun,
+    TrainingConfig,
+    Validated,
+    Warned,
+    format_config,
+)
+
+SPOKEN_SECONDS = 10.0
+"""People get a line of progress this often; programs get every event."""
+
+
+def main(words: Sequence[str]) -> int:
+    return run_command_line(words, add_parsers)
+
+
+def add_parsers(subparsers: Subparsers) -> None:
+    _add_train(subparsers)
+    _add_runs(subparsers)
+    _add_watch(subparsers)
+    _add_dataset(subparsers)
+
+
+add_all_parsers = add_parsers
+"""The name that shell completion asks every module of commands for."""
+
+
+# ------------------------------------------------------------------------------------------------------------ train
+
+
+def _add_train(subparsers: Subparsers) -> None:
+    parser = subparsers.add_parser("train", help="train a model from a folder of pictures")
+    parser.add_argument("config", nargs="?", metavar="PRESET|CONFIG.toml", help="see --presets")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. data.batch=8")
+    parser.add_argument("--data", action="append", default=[], metavar="DIR", help="pictures to train on; may repeat")
+    parser.add_argument("--validation", action="append", default=[], metavar="DIR", help="fixed pictures; may repeat")
+    parser.add_argument("--run", dest="folder", metavar="RUN", help="folder of the run; default: a new one")
+    parser.add_argument("--resume", metavar="RUN", help="go on with a run")
+    parser.add_argument("--detach", action="store_true", help="train in a process of its own and return at once")
+    parser.add_argument("--dry-run", action="store_true", help="show the whole configuration, and what it will take")
+    parser.add_argument("--presets", action="store_true", help="list the configurations that come with Pellucid")
+    parser.set_defaults(run=run_train)
+
+
+def run_train(arguments: argparse.Namespace, out: Output) -> int:
+    from trainer.config import load_config, preset_names
+    from trainer.speed import prepare_process
+
+    prepare_process()
+    if arguments.presets:
+        rows = []
+        for name in preset_names():
+            description = _preset_description(name)
+            out.line({"preset": name, "description": description})
+            rows.append((name, description))
+        out.table(rows, ("preset", "what it trains"))
+        return DONE
+    if arguments.resume:
+        if arguments.config or arguments.set or arguments.data or arguments.validation or arguments.folder:
+            raise PellucidError(
+                Code.USAGE,
+                "A resumed run keeps its configuration: --resume stands alone.",
+                "Start a new run to change something.",
+            )
+        folder = find_run(arguments.resume)
+    else:
+        if not arguments.config:
+            raise PellucidError(
+                Code.USAGE, "Name a preset or a configuration file.", f"Presets: {', '.join(preset_names())}."
+            )
+        assignments = list(arguments.set)
+        if arguments.validation:
+            folders = [str(Path(name).expanduser().resolve()) for name in arguments.validation]
+            assignments.append(f"validation.folders={msgspec.json.encode(folders).decode()}")
+        config = with_absolute_paths(load_config(arguments.config, assignments, arguments.data))
+        if arguments.dry_run:
+            return _dry_run(config, out)
+        folder = Path(arguments.folder).expanduser() if arguments.folder else new_run_folder(config.name)
+        _check_before_start(config)
+        from trainer.rundir import RunFolder
+
+        RunFolder(folder.resolve()).create(config)
+    folder = folder.resolve()
+    if arguments.dry_run:
+        from trainer.rundir import RunFolder
+
+        return _dry_run(RunFolder(folder).config(), out)
+    if arguments.detach:
+        return _detach(folder, out)
+    return _train_here(folder, out)
+
+
+def _preset_description(name: str) -> str:
+    import tomllib
+
+    from engine.wire_training import presets_folder
+
+    with (presets_folder() / f"{name}.toml").open("rb") as file:
+        return str(tomllib.load(file).get("description", ""))
+
+
+def _check_before_start(config: TrainingConfig) -> None:
+    """Faults that need no torch to be found, before a folder is made."""
+    from trainer.data import gather_pictures
+    from trainer.generator import describe_generator
+
+    describe_generator(config.model)
+    gather_pictures(config)
+
+
+def _dry_run(config: TrainingConfig, out: Output) -> int:
+    from trainer.predict import predict
+
+    text = format_config(config)
+    out.say(text)
+    prediction = predict(config)
+    for notice in prediction.notices:
+        out.say(notice)
+    for stage in prediction.stages:
+        out.line(
+            {"stage": stage.name, "iterations": stage.iterations, "seconds_per_iteration": stage.seconds_per_iteration}
+        )
+    out.table(
+        [(stage.name, stage.iterations, stage.seconds_per_iteration) for stage in prediction.stages],
+        ("stage", "iterations", "seconds each"),
+    )
+    out.say(
+        f"{prediction.parameters:,} parameters, {prediction.pictures} pictures, {prediction.device} in "
+        f"{prediction.precision}: about {spoken_time(prediction.seconds)}, without validation; "
+        f"{prediction.memory_mb:,.0f} MiB of memory, of {prediction.available_mb:,.0f} that are free."
+    )
+    if not prediction.fits:
+        out.warn("It will not fit: set data.batch or data.crop lower, or stages.N.accumulate higher.")
+    out.line(
+        {
+            "config": text,
+            "device": prediction.device,
+            "precision": prediction.precision,
+            "parameters": prediction.parameters,
+            "pictures": prediction.pictures,
+            "notices": prediction.notices,
+            "seconds": prediction.seconds,
+            "loader_seconds": prediction.loader_seconds,
+            "memory_mb": prediction.memory_mb,
+            "available_mb": prediction.available_mb,
+            "fits": prediction.fits,
+        }
+    )
+    return DONE if prediction.fits else SOME_FAILED
+
+
+def worker_command(folder: Path) -> list[str]:
+    """How the process that trains is started; a frozen application is its own interpreter."""
+    if getattr(sys, "frozen", False):
+        return [sys.executable, "train", "--resume", str(folder)]
+    return [sys.executable, "-m", "trainer.worker", str(folder)]
+
+
+def _detach(folder: Path, out: Output) -> int:
+    from trainer.rundir import RunFolder
+
+    run = RunFolder(folder)
+    offset = run.events_file.stat().st_size if run.events_file.exists() else 0
+    log = folder / "worker.log"
+    options: dict[str, Any] = {"start_new_session": True}
+    if sys.platform == "win32":
+        options = {"creationflags": subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP}
+    with log.open("ab") as errors:
+        process = subprocess.Popen(
+            worker_command(folder), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors, **options
+        )
+    # Wait until it has really begun: most faults show in its first seconds.
+    while process.poll() is None:
+        events = [event for event, _ in run.events(offset)]
+        if any(isinstance(event, RunStarted) for event in events):
+            out.say(f"Training as process {process.pid} in {folder}")
+            out.say(f"Follow it: pellucid watch {folder}")
+            out.line({"run": str(folder), "pid": process.pid, "state": "running"})
+            process.returncode = 0  # it lives on without us
+            return DONE
+        time.sleep(0.1)
+    events = [event for event, _ in run.events(offset)]
+    if process.returncode == 0:
+        out.line({"run": str(folder), "pid": process.pid, "state": "finished"})
+        return DONE
+    failed = next((event for event in reversed(events) if isinstance(event, RunFailed)), None)
+    if failed is not None:
+        raise PellucidError(Code(failed.code), failed.message, failed.hint)
+    tail = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
+    raise PellucidError(Code.INTERNAL, f"The training did not start: {' '.join(tail)}", f"See {log}.")
+
+
+def _train_here(folder: Path, out: Output) -> int:
+    from trainer.worker import work
+
+    speaker = _Speaker(out)
+    out.say(f"Run: {folder}")
+    code = work(folder, speaker.hear)
+    out.line(
+        {
+            "run": str(folder),
+            "state": speaker.state,
+            "iteration": speaker.iteration,
+            "models": sorted(str(path) for path in (folder / "models").glob("*.safetensors")),
+            "validation": speaker.scores,
+        }
+    )
+    return code
+
+
+class _Speaker:
+    """Turns events into lines for people, or passes them to programs as they are."""
+
+    def __init__(self, out: Output) -> None:
+        self._out = out
+        self._next = 0.0
+        self.state = "running"
+        self.iteration = 0
+        self.scores: dict[str, float] = {}
+        self._total = 0
+
+    def hear(self, event: Event) -> None:
+        self._out.line({str(name): value for name, value in msgspec.to_builtins(event).items()})
+        match event:
+            case RunStarted():
+                self._total = event.iterations
+                self._out.say(
+                    f"{'Going on at' if event.resumed else 'Starting at'} iteration {event.iteration} of "
+                    f"{event.iterations}: {event.parameters:,} parameters, {event.pictures} pictures, {event.device}, "
+                    f"{event.precision}, {event.threads} threads, {event.workers} loader processes"
+                )
+            case StageStarted():
+                self._out.say(f"Stage {event.name}: {event.iterations} iterations")
+            case Progress():
+                self.iteration = event.iteration
+                if time.monotonic() >= self._next:
+                    self._next = time.monotonic() + SPOKEN_SECONDS
+                    self._out.say(progress_line(event, self._total))
+            case Validated():
+                self.scores = event.metrics
+                self._out.say(validation_line(event))
+            case ModelSaved() if event.kind == "stage":
+                self._out.say(f"Model: {event.path}")
+            case Predicted():
+                self._out.say(f"It will take about {spoken_time(event.seconds_left)}.")
+            case Warned():
+                self._out.say(event.text)
+            case RolledBack():
+                self._out.say(
+                    f"{event.reason} Rolled back from iteration {event.abandoned} to {event.iteration}; "
+                    f"the learning rate is now {event.learning_rate_factor:g} of the planned one."
+                )
+            case Paused():
+                self._out.say(f"Paused at iteration {event.iteration}.")
+            case Finished():
+                self.state, self.iteration = "finished", event.iteration
+                self._out.say(f"Finished after {event.iteration} iterations.")
+            case Stopped():
+                self.state, self.iteration = "stopped", event.iteration
+                self._out.say(f"{event.reason} Saved at iteration {event.iteration}.")
+            case RunFailed() | RunCrashed():
+                self.state = "failed"
+            case _:
+                pass
+
+
+def progress_line(event: Progress, total: int) -> str:
+    losses = "  ".join(f"{name} {value:.4g}" for name, value in event.losses.items())
+    return (
+        f"{event.iteration:>8}/{total}  {losses}  rate {event.learning_rate:.2e}  "
+        f"{event.iterations_per_second:.2f} it/s  waiting {event.loader_wait:.0%}  "
+        f"left {spoken_time(event.seconds_left)}"
+    )
+
+
+def validation_line(event: Validated) -> str:
+    scores = "  ".join(
+        f"{name} {value:.4f} ({value - event.baseline.get(name, math.nan):+.4f} to bicubic)"
+        for name, value in event.metrics.items()
+    )
+    return f"{event.iteration:>8}  validation ({event.protocol}): {scores}{'  best so far' if event.best else ''}"
+
+
+def spoken_time(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 172800 else f"{seconds / 86400:.1f} days"
+
+
+def with_absolute_paths(config: TrainingConfig) -> TrainingConfig:
+    """A run outlives the directory it was started in."""
+
+    def absolute(path: str) -> str:
+        return str(Path(path).expanduser().resolve()) if path else ""
+
+    replace = msgspec.structs.replace
+    recipe = config.data.recipe
+    if recipe.endswith(".toml"):
+        recipe = absolute(recipe)
+    stages = [
+        replace(stage, losses=[replace(loss, weights_file=absolute(loss.weights_file)) for loss in stage.losses])
+        for stage in config.stages
+    ]
+    return replace(
+        config,
+        stages=stages,
+        model=replace(config.model, start=absolute(config.model.start)),
+        data=replace(config.data, train=[absolute(folder) for folder in config.data.train], recipe=recipe),
+        validation=replace(config.validation, folders=[absolute(folder) for folder in config.validation.folders]),
+    )
+
+
+# ------------------------------------------------------------------------------------------------------------- runs
+
+
+def runs_folder() -> Path:
+    """Where runs live that were not put anywhere by name: PELLUCID_RUNS, or the user's data folder."""
+    chosen = os.environ.get("PELLUCID_RUNS")
+    if chosen:
+        return Path(chosen)
+    import platformdirs
+
+    return Path(platformdirs.user_data_path("pellucid", appauthor=False)) / "runs"
+
+
+def new_run_folder(name: str) -> Path:
+    from trainer.export import file_name
+
+    base = f"{file_name(name)}-{time.strftime('%Y%m%d-%H%M%S')}"
+    folder, number = runs_folder() / base, 1
+    while folder.exists():
+        number += 1
+        folder = runs_folder() / f"{base}-{number}"
+    return folder
+
+
+def find_run(name: str) -> Path:
+    """A run by its path, or by its folder's name among all runs."""
+    for folder in (Path(name).expanduser(), runs_folder() / name):
+        if (folder / "config.toml").is_file():
+            return folder
+    raise PellucidError(Code.FILE_MISSING, f"There is no run {name}.", "List them with: pellucid runs list.", run=name)
+
+
+def _add_runs(subparsers: Subparsers) -> None:
+    parser = subparsers.add_parser("runs", help="list, watch, pause, resume and stop trainings")
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    listing = actions.add_parser("list", help="every run, and how it stands")
+    listing.add_argument("--folder", metavar="DIR", help="where to look; default: the usual place")
+    listing.set_defaults(run=run_list)
+    for name, help_text, function in (
+        ("show", "one run in detail", run_show),
+        ("pause", "save and wait, memory kept", run_pause),
+        ("resume", "wake a paused run, or start a stopped one again", run_resume),
+        ("stop", "save and end", run_stop),
+        ("save", "write a checkpoint and the model now", run_save),
+    ):
+        action = actions.add_parser(name, help=help_text)
+        action.add_argument("name", metavar="RUN", help="its folder, or its name in the list")
+        action.set_defaults(run=function)
+    export = actions.add_parser("export", help="write the curves as CSV, PNG or TensorBoard events")
+    export.add_argument("name", metavar="RUN", help="its folder, or its name in the list")
+    export.add_argument("-o", "--output", metavar="FILE", required=True, help=".csv, .png, or a folder for TensorBoard")
+    export.set_defaults(run=run_export)
+
+
+def run_list(arguments: argparse.Namespace, out: Output) -> int:
+    folder = Path(arguments.folder).expanduser() if arguments.folder else runs_folder()
+    runs = sorted(path.parent for path in folder.glob("*/config.toml")) if folder.is_dir() else []
+    rows = []
+    for path in runs:
+        facts = _facts(path)
+        out.line(facts)
+        share = 100.0 * facts["iteration"] / max(facts["iterations"], 1)
+        score = facts["validation"].get("psnr") if facts["validation"] else None
+        rows.append((path.name, facts["state"], f"{facts['iteration']}/{facts['iterations']}", f"{share:.0f} %", score))
+    out.table(rows, ("run", "state", "iteration", "done", "psnr"))
+    if not rows:
+        out.say(f"There are no runs in {folder}.")
+    out.line({"runs": len(rows), "folder": str(folder)})
+    return DONE
+
+
+def _facts(path: Path) -> dict[str, Any]:
+    """What is known of a run: the truth of its events, corrected by whether its process lives."""
+    from trainer.curves import read_story
+    from trainer.rundir import RunFolder
+
+    run = RunFolder(path)
+    story = read_story(event for event, _ in run.events())
+    owner = run.owner()
+    state, sentence = story.state, story.sentence
+    if owner is None and state in ("running", "paused"):
+        state, sentence = "interrupted", "Its process ended without a word: resume it."
+    elif owner is not None and state not in ("running", "paused"):
+        state = "running"
+    return {
+        "run": str(path),
+        "state": state,
+        "sentence": sentence,
+        "pid": owner.pid if owner else None,
+        "device": story.started.device if story.started else "",
+        "iteration": story.iteration,
+        "iterations": story.iterations,
+        "seconds_left": story.seconds_left,
+        "validation": story.validations[-1].metrics if story.validations else {},
+        "baseline": story.validations[-1].baseline if story.validations else {},
+        "best": max((event.metrics.get("psnr", 0.0) for event in story.validations), default=None),
+        "models": sorted(str(file) for file in run.models.glob("*.safetensors")),
+    }
+
+
+def run_show(arguments: argparse.Namespace, out: Output) -> int:
+    facts = _facts(find_run(arguments.name))
+    out.table([(name, _shown(value)) for name, value in facts.items()], ("fact", "value"))
+    out.line(facts)
+    return DONE
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {number:.4f}" for name, number in value.items())
+    if isinstance(value, list):
+        return ", ".join(str(item) for item in value)
+    return "" if value is None else str(value)
+
+
+def _command(name: str, command: Command, out: Output, done: str) -> int:
+    from trainer.rundir import RunFolder
+
+    run = RunFolder(find_run(name))
+    owner = run.owner()
+    if owner is None:
+        raise PellucidError(
+            Code.USAGE, f"Nothing works on the run {run.path}.", f"Start it again: pellucid train --resume {run.path}"
+        )
+    number = run.send(command)
+    out.say(done)
+    out.line({"run": str(run.path), "command": type(command).__name__, "number": number, "pid": owner.pid})
+    return DONE
+
+
+def run_pause(arguments: argparse.Namespace, out: Output) -> int:
+    return _command(arguments.name, PauseRun(), out, "It will pause after its step.")
+
+
+def run_resume(arguments: argparse.Namespace, out: Output) -> int:
+    from trainer.rundir import RunFolder
+
+    path = find_run(arguments.name).resolve()
+    if RunFolder(path).owner() is None:
+        return _detach(path, out)
+    return _command(arguments.name, ContinueRun(), out, "It goes on.")
+
+
+def run_stop(arguments: argparse.Namespace, out: Output) -> int:
+    return _command(arguments.name, StopRun(), out, "It will save and end after its step.")
+
+
+def run_save(arguments: argparse.Namespace, out: Output) -> int:
+    return _command(arguments.name, SaveNow(), out, "It will save after its step.")
+
+
+def run_export(arguments: argparse.Namespace, out: Output) -> int:
+    from trainer.curves import read_story, write_csv, write_png, write_tensorboard
+    from trainer.rundir import RunFolder
+
+    story = read_story(event for event, _ in RunFolder(find_run(arguments.name)).events())
+    target = Path(arguments.output).expanduser()
+    if not story.progress and not story.validations:
+        raise PellucidError(Code.USAGE, f"The run {arguments.name} has no curve yet.", "Wait for its first progress.")
+    match target.suffix.lower():
+        case ".csv":
+            write_csv(story, target)
+        case ".png":
+            write_png(story, target)
+        case "":
+            target = write_tensorboard(story, target)
+        case other:
+            raise PellucidError(Code.USAGE, f"Curves cannot be written as {other}.", "Use .csv, .png, or a folder.")
+    out.say(f"Written: {target}")
+    out.line({"run": arguments.name, "file": str(target), "points": len(story.progress)})
+    return DONE
+
+
+# ------------------------------------------------------------------------------------------------------------ watch
+
+
+def _add_watch(subparsers: Subparsers) -> None:
+    parser = subparsers.add_parser("watch", help="follow a training in the terminal")
+    parser.add_argument("name", metavar="RUN", help="its folder, or its name in the list")
+    parser.add_argument("--once", action="store_true", help="show how it stands and return")
+    parser.set_defaults(run=run_watch)
+
+
+def run_watch(arguments: argparse.Namespace, out: Output) -> int:
+    from trainer.curves import Story
+    from trainer.rundir import RunFolder
+
+    run = RunFolder(find_run(arguments.name))
+    story, offset = Story(), 0
+    clear = out.interactive and not arguments.once
+    while True:
+        news = False
+        for event, offset in run.events(offset):  # noqa: B020, B007
+            story.add(event)
+            out.line({str(name): value for name, value in msgspec.to_builtins(event).items()})
+            news = True
+        alive = run.owner() is not None
+        ends = arguments.once or (not alive and not news)
+        if (news and (clear or ends)) or (ends and not clear):
+            if clear:
+                out.say("\x1b[H\x1b[2J" + text_plot(story))
+            else:
+                out.say(text_plot(story))
+        if ends:
+            out.line({"run": str(run.path), "state": story.state, "iteration": story.iteration})
+            return DONE if story.state != "failed" else SOME_FAILED
+        time.sleep(0.5)
+
+
+BLOCKS = " ▁▂▃▄▅▆▇█"
+
+
+def text_plot(story: Any, width: int = 0) -> str:
+    """The run as text: how far it is, each curve as a row of blocks, what there is to say."""
+    width = width or max(20, min(100, shutil.get_terminal_size((100, 24)).columns - 34))
+    lines = [f"{story.state}  {story.iteration}/{story.iterations}" + (f"  {story.sentence}" if story.sentence else "")]
+    if story.progress and story.state == "running":
+        lines.append(progress_line(story.progress[-1], story.iterations).strip())
+    series = story.series()
+    names = [name for name in ("loss/total", "loss/discriminator") if name in series]
+    names += sorted(name for name in series if name.startswith("validation/"))
+    for name in names:
+        values = [value for _, value in series[name]]
+        low, high = min(values), max(values)
+        buckets = _buckets(values, width)
+        spread = high - low or 1.0
+        row = "".join(BLOCKS[1 + round((value - low) / spread * 7)] for value in buckets)
+        lines.append(f"{name:<20} {values[-1]:>10.4g}  {row}")
+    lines += [f"! {text}" for text in story.warnings[-3:]]
+    return "\n".join(lines)
+
+
+def _buckets(values: Sequence[float], count: int) -> list[float]:
+    """At most `count` means of equal stretches."""
+    if len(values) <= count:
+        return list(values)
+    edges = [round(place * len(values) / count) for place in range(count + 1)]
+    return [sum(values[a:b]) / (b - a) for a, b in itertools.pairwise(edges)]
+
+
+# ---------------------------------------------------------------------------------------------------------- dataset
+
+
+def _add_dataset(subparsers: Subparsers) -> None:
+    parser = subparsers.add_parser("dataset", help="check a folder of pictures before training on it")
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    check = actions.add_parser("check", help="what is wrong with the pictures, and what to do about it")
+    check.add_argument("folder", metavar="DIR")
+    check.add_argument("--crop", type=int, default=128, metavar="N", help="crop that training will cut (default 128)")
+    check.add_argument("--scale", type=int, default=4, metavar="N", help="scale of the model (default 4)")
+    check.add_argument("--pairs", action="store_true", help="damaged partners are wanted")
+    check.add_argument(
+        "--validation", action="append", default=[], metavar="DIR", help="pictures it must not share; may repeat"
+    )
+    check.set_defaults(run=run_check)
+
+
+def run_check(arguments: argparse.Namespace, out: Output) -> int:
+    from trainer.doctor import ADVICE, examine
+
+    told = time.monotonic()
+
+    def progress(done: int, total: int) -> None:
+        nonlocal told
+        if time.monotonic() - told > 5.0:
+            told = time.monotonic()
+            out.say(f"{done} of {total} pictures")
+
+    report = examine(
+        Path(arguments.folder),
+        arguments.crop,
+        arguments.scale,
+        [Path(folder) for folder in arguments.validation],
+        arguments.pairs,
+        progress,
+    )
+    out.say(
+        f"{report.folder}: {report.pictures} pictures, {report.megapixels:.1f} megapixels, layout {report.layout}, "
+        f"smallest side {report.smallest_side}."
+    )
+    counts: dict[str, int] = {}
+    for kind, findings in report.by_kind().items():
+        counts[kind] = len(findings)
+        out.say(f"\n{kind}: {len(findings)}. {ADVICE[kind]}")
+        for finding in findings[:10]:
+            out.say(f"  {finding.path}: {finding.text}")
+        if len(findings) > 10:
+            out.say(f"  and {len(findings) - 10} more")
+        for finding in findings:
+            out.line({"kind": kind, "path": finding.path, "text": finding.text, "advice": ADVICE[kind]})
+    out.say("\nNothing stands in the way of training." if report.healthy else "\nRepair this before training.")
+    out.line(
+        {
+            "folder": report.folder,
+            "layout": report.layout,
+            "pictures": report.pictures,
+            "megapixels": report.megapixels,
+            "smallest_side": report.smallest_side,
+            "findings": counts,
+            "healthy": report.healthy,
+        }
+    )
+    return DONE if report.healthy else SOME_FAILED

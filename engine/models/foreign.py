@@ -62,7 +62,7 @@ def _unwrap_names(state: dict[str, npt.NDArray[np.generic]]) -> dict[str, npt.ND
 
 def _from_state(path: Path, state: Mapping[str, npt.NDArray[np.generic]]) -> Model:
     if not any(value.dtype == np.float32 and value.size for value in state.values()):
-        raise PellucidError(Code.MODEL_CORRUPT, f"{path} holds no weights.", "Download or copy it again.", path=str(path))
+        raise PellucidError(Code.MODEL_CORRUPT, f"{path} holds no weights.", path=str(path))
     found = recognise(state)
     name = name_from(path)
     if found is None:

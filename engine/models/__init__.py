@@ -1,0 +1,1 @@
+"""Models: networks, their files, the library, blending, and the classical baselines."""

@@ -58,7 +58,7 @@ def _keep_freed_memory() -> None:
 def supported_precisions(device: str) -> tuple[Precision, ...]:
     """What `device` ("cpu", "cuda", "cuda:1") computes at full speed, the fastest first."""
     torch = load_torch()
-    if device == "cpu":
+    if _find_device(torch, device).type == "cpu":
         return ("bf16", "fp32") if torch.cpu._is_avx512_bf16_supported() else ("fp32",)
     major, _ = torch.cuda.get_device_capability(device)
     return ("bf16", "fp16", "fp32") if major >= 8 else ("fp16", "fp32")
@@ -171,12 +171,15 @@ class TorchSession:
 
 
 def _find_device(torch: Any, device: str) -> Any:
+    unknown = PellucidError(
+        Code.BACKEND_UNAVAILABLE, f'There is no device "{device}".', "Try cpu or cuda.", device=device
+    )
     try:
         found = torch.device(device)
     except RuntimeError as error:
-        raise PellucidError(
-            Code.BACKEND_UNAVAILABLE, f'There is no device "{device}".', "Try cpu or cuda.", device=device
-        ) from error
+        raise unknown from error
+    if found.type not in ("cpu", "cuda"):
+        raise unknown
     if found.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if (found.index or 0) >= count:

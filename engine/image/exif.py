@@ -119,6 +119,11 @@ def strip_prefix(data: bytes) -> bytes:
     return data[6:] if data[:6] in (b"Exif\0\0", b"Exif\0\xff") else data
 
 
+def holds_tags(data: bytes) -> bool:
+    structure = parse(data)
+    return structure is not None and bool(structure.tags(structure.first))
+
+
 def orientation(data: bytes | None) -> int:
     """1 to 8; 1 where nothing (or nonsense) is said."""
     structure = parse(data) if data else None

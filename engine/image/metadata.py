@@ -11,10 +11,11 @@ from engine.image.buffer import Metadata
 
 def correct_metadata(metadata: Metadata, width: int, height: int) -> Metadata:
     """The same metadata for upright pixels of `width` x `height`: orientation 1, stated dimensions true, stale
-    thumbnails gone. ICC profile and resolution are untouched; so is all the rest of EXIF and XMP."""
+    thumbnails gone. ICC profile and resolution are untouched; so is all the rest of EXIF and XMP. What calls itself
+    EXIF but holds nothing is dropped."""
     return replace(
         metadata,
-        exif=exif.correct(metadata.exif, width, height) if metadata.exif else None,
+        exif=exif.correct(metadata.exif, width, height) if metadata.exif and exif.holds_tags(metadata.exif) else None,
         xmp=correct_xmp(metadata.xmp, width, height) if metadata.xmp else None,
     )
 
@@ -38,9 +39,11 @@ def _without_thumbnails(xmp: bytes) -> bytes:
     kept = []
     while (start := xmp.find(opening)) >= 0:
         head = xmp.find(b">", start)
-        end = head + 1 if xmp[head - 1 : head] == b"/" else xmp.find(closing, start) + len(closing)
-        if head < 0 or end < head:
+        alone = head > 0 and xmp[head - 1 : head] == b"/"
+        last = head + 1 - len(closing) if alone else xmp.find(closing, start)
+        if head < 0 or last < 0:
             break
+        end = last + len(closing)
         kept.append(xmp[:start])
         xmp = xmp[end:]
     return b"".join([*kept, xmp])

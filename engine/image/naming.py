@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Final
@@ -50,6 +51,14 @@ def choose_format(wanted: str, target: Path, image: ImageBuffer) -> str:
     return image.format
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a result goes. `skipped`: something is there already, and it shall be left alone."""
+
+    path: Path
+    skipped: bool = False
+
+
 def output_path(
     source: Path,
     target: Path,
@@ -60,8 +69,8 @@ def output_path(
     fields: Mapping[str, str],
     existing: Existing,
     reserved: Collection[Path] = (),
-) -> Path | None:
-    """The file that the result of `source` goes to, or None when it is there already and `existing` says to skip it.
+) -> Place:
+    """The file that the result of `source` goes to.
 
     target: a folder, or a file when its name ends in the extension of a format that can be written (and no folder has
     that name). root: the folder that was dropped; the source's place below it is mirrored below `target`. fields:
@@ -76,11 +85,13 @@ def output_path(
     taken = frozenset(reserved)
     if existing == "overwrite":
         if wanted not in taken and (explicit or not _same_file(wanted, source)):
-            return wanted
-        return _next_free(wanted, taken)
+            return Place(wanted)
+        return Place(_next_free(wanted, taken))
     if wanted not in taken and not os.path.lexists(wanted):
-        return wanted
-    return None if existing == "skip" else _next_free(wanted, taken)
+        return Place(wanted)
+    if existing == "skip":
+        return Place(wanted, skipped=True)
+    return Place(_next_free(wanted, taken))
 
 
 def output_name(source: Path, kind: str, template: str, fields: Mapping[str, str]) -> str:
@@ -149,18 +160,15 @@ def collect_sources(paths: Sequence[str | os.PathLike[str]]) -> list[tuple[Path,
     """All pictures that `paths` name, each with the folder it was found through (None for a file named itself).
 
     Folders are searched to any depth, in the order people sort names (2 before 10), without hidden files; what counts
-    there is the extension. A file named itself is taken whatever it is called. Each file comes once.
+    there is the extension. A file named itself is taken whatever it is called, even when it is not there: opening it
+    will say so, and stop no other. Each file comes once.
     """
     found: dict[str, tuple[Path, Path | None]] = {}
     for named in map(Path, paths):
         if named.is_dir():
             pairs: Iterator[tuple[Path, Path | None]] = ((file, named) for file in _pictures_below(named))
-        elif named.exists():
-            pairs = iter([(named, None)])
         else:
-            raise PellucidError(
-                Code.FILE_MISSING, f"There is no file or folder {named}.", "Check the name.", path=str(named)
-            )
+            pairs = iter([(named, None)])
         for file, root in pairs:
             found.setdefault(str(file.absolute()), (file, root))
     return list(found.values())

@@ -43,6 +43,8 @@ def verify_file(path: Path, expected: Expected, name: str) -> None:
         problem = _find_problem(path, expected)
     except PellucidError as error:
         problem = error.message
+    except Exception as error:  # a damaged file makes parsers raise whatever they trip over
+        problem = f"{error}."
     if problem:
         raise PellucidError(
             Code.BAD_OUTPUT,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -48,7 +49,9 @@ class WholeStream:
             del pixels
 
     def close(self) -> None:
-        self._raw.close()
+        # closing writes what is still buffered, which fails on a full disk a second time
+        with suppress(OSError):
+            self._raw.close()
 
 
 def encode_jpeg(pixels: Pixels, quality: int, metadata: Metadata, threads: int) -> bytes:

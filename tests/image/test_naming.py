@@ -1,0 +1,222 @@
+"""Names of results: what the template says, never a name that loses something, never one the file system refuses."""
+
+from __future__ import annotations
+
+import os
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.errors import Code, PellucidError
+from engine.image.buffer import ImageBuffer
+from engine.image.formats import EXTENSIONS
+from engine.image.naming import (
+    check_template,
+    choose_format,
+    collect_sources,
+    natural_key,
+    numbered,
+    output_name,
+    output_path,
+    shorten,
+)
+from engine.wire import Existing, RestoreOptions
+
+FIELDS = {"model": "compact-16", "scale": "4", "alpha": "0.5", "width": "800", "height": "600"}
+DEFAULT = RestoreOptions().name
+
+
+def place(
+    source: Path,
+    target: Path,
+    *,
+    root: Path | None = None,
+    kind: str = "png",
+    template: str = DEFAULT,
+    existing: Existing = "number",
+    reserved: tuple[Path, ...] = (),
+) -> Path | None:
+    given = output_path(
+        source,
+        target,
+        root=root,
+        format=kind,
+        template=template,
+        fields=FIELDS,
+        existing=existing,
+        reserved=reserved,
+    )
+    return None if given.skipped else given.path
+
+
+def test_the_template_is_filled() -> None:
+    assert output_name(Path("/a/cat.jpg"), "png", DEFAULT, FIELDS) == "cat_compact-16_x4.png"
+    everything = "{name}-{model}-{scale}-{alpha}-{width}-{height}-{date}"
+    today = date.today().isoformat()
+    assert output_name(Path("cat.jpg"), "tiff", everything, FIELDS) == f"cat-compact-16-4-0.5-800-600-{today}.tif"
+    assert output_name(Path("cat.jpg"), "png", "100% {result}!"[:5] + "{scale}", FIELDS) == "100% 4.png"
+
+
+@pytest.mark.parametrize("name", ["{model}", "{name}", "{{x}}", "100%s %d", "a{b", "}", "#1 {0}"])
+def test_braces_and_percent_signs_of_the_source_stay(name: str) -> None:
+    assert output_name(Path(f"{name}.png"), "png", DEFAULT, FIELDS) == f"{name}_compact-16_x4.png"
+
+
+def test_extensions_of_the_same_format_are_kept() -> None:
+    for name, kind, wanted in [
+        ("a.JPEG", "jpeg", ".JPEG"),
+        ("a.tiff", "tiff", ".tiff"),
+        ("a.jpg", "png", ".png"),
+        ("a.png", "jpeg", ".jpg"),
+        ("archive.tar.png", "png", ".png"),
+        ("no extension", "webp", ".webp"),
+    ]:
+        assert output_name(Path(name), kind, "{name}", FIELDS) == Path(name).stem + wanted
+
+
+def test_models_with_odd_names_make_safe_names() -> None:
+    name = output_name(Path("a.png"), "png", DEFAULT, FIELDS | {"model": "../../x:y|z"})
+    assert name == "a_..-..-x-y-z_x4.png"
+
+
+@pytest.mark.parametrize("template", ["", "  ", "a/b", "..\\x", "{unknown}", "a\0b", 'say "hi"'])
+def test_bad_templates_are_refused(template: str) -> None:
+    with pytest.raises(PellucidError, match="template") as caught:
+        check_template(template)
+    assert caught.value.code is Code.USAGE
+
+
+@given(
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/\0"), min_size=1, max_size=250),
+    st.sampled_from([DEFAULT, "{name}{name}", "{model}", "{name} {date}"]),
+)
+def test_every_source_gets_a_name_that_fits(stem: str, template: str) -> None:
+    name = output_name(Path(stem + ".png"), "png", template, FIELDS)
+    assert 0 < len(os.fsencode(name)) <= 255
+    assert "/" not in name
+    assert not name.startswith(".")
+    assert len(os.fsencode(numbered(Path(name), 9999).name)) <= 255
+    name.encode()  # whole characters only
+
+
+def test_long_names_give_way_before_what_tells_results_apart(tmp_path: Path) -> None:
+    for stem in ("x" * 251, "写" * 83, "🎉" * 62):
+        name = output_name(Path(f"{stem}.png"), "png", DEFAULT, FIELDS)
+        assert name.endswith("_compact-16_x4.png")
+        assert name.startswith(stem[:50])
+        (tmp_path / name).write_bytes(b"")
+
+
+def test_shortening_cuts_between_characters() -> None:
+    assert [shorten("aé写🎉", limit) for limit in range(12)] == (
+        ["", "a", "a", "aé", "aé", "aé", "aé写", "aé写", "aé写", "aé写", "aé写🎉", "aé写🎉"]
+    )
+
+
+def test_folders_are_mirrored(tmp_path: Path) -> None:
+    root = tmp_path / "in"
+    source = root / "2020" / "mai" / "a.png"
+    out = tmp_path / "out"
+    assert place(source, out, root=root) == out / "2020" / "mai" / "a_compact-16_x4.png"
+    assert place(source, out) == out / "a_compact-16_x4.png"
+    assert place(Path("/elsewhere/a.png"), out, root=root) == out / "a_compact-16_x4.png"
+
+
+def test_a_target_with_a_pictures_extension_is_a_file(tmp_path: Path) -> None:
+    source = tmp_path / "a.png"
+    assert place(source, tmp_path / "b.webp", kind="webp") == tmp_path / "b.webp"
+    (tmp_path / "folder.png").mkdir()
+    assert place(source, tmp_path / "folder.png") == tmp_path / "folder.png" / "a_compact-16_x4.png"
+    assert place(source, tmp_path / "v1.2") == tmp_path / "v1.2" / "a_compact-16_x4.png"
+
+
+def test_what_exists_is_numbered_skipped_or_overwritten(tmp_path: Path) -> None:
+    source = tmp_path / "a.png"
+    taken = tmp_path / "a_compact-16_x4.png"
+    taken.write_bytes(b"")
+    assert place(source, tmp_path) == tmp_path / "a_compact-16_x4 (2).png"
+    (tmp_path / "a_compact-16_x4 (2).png").write_bytes(b"")
+    assert place(source, tmp_path) == tmp_path / "a_compact-16_x4 (3).png"
+    assert place(source, tmp_path, existing="skip") is None
+    assert place(source, tmp_path, existing="overwrite") == taken
+    dangling = tmp_path / "b_compact-16_x4.png"
+    dangling.symlink_to(tmp_path / "nowhere")
+    assert place(tmp_path / "b.png", tmp_path) == tmp_path / "b_compact-16_x4 (2).png"
+
+
+def test_places_promised_to_others_are_never_given_twice(tmp_path: Path) -> None:
+    first = place(tmp_path / "a.jpg", tmp_path)
+    assert first is not None
+    for existing in ("number", "overwrite"):
+        second = place(tmp_path / "a.png", tmp_path, existing=existing, reserved=(first,))
+        assert second == tmp_path / "a_compact-16_x4 (2).png"
+
+
+def test_the_source_is_overwritten_only_when_it_is_named(tmp_path: Path) -> None:
+    source = tmp_path / "a.png"
+    source.write_bytes(b"")
+    assert place(source, tmp_path, template="{name}", existing="overwrite") == tmp_path / "a (2).png"
+    assert place(source, tmp_path, template="{name}") == tmp_path / "a (2).png"
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path)
+    assert place(source, link, template="{name}", existing="overwrite") == link / "a (2).png"
+    assert place(source, source, existing="overwrite") == source
+    assert place(source, source) == tmp_path / "a (2).png"
+
+
+def test_the_format_follows_wish_name_and_source(tmp_path: Path) -> None:
+    grey = np.zeros((2, 2, 1), np.uint8)
+
+    def picture(kind: str, alpha: bool = False) -> ImageBuffer:
+        return ImageBuffer(grey, grey[..., 0] if alpha else None, format=kind)
+
+    for kind, wanted in [("png", "png"), ("jpeg", "jpeg"), ("tiff", "tiff"), ("webp", "webp"), ("avif", "avif")]:
+        assert choose_format("same", tmp_path, picture(kind)) == wanted
+    for kind in ("gif", "bmp", "heic", "raw"):
+        assert choose_format("same", tmp_path, picture(kind)) == "png"
+    assert choose_format("same", tmp_path, picture("jpeg", alpha=True)) == "png"
+    assert choose_format("jpeg", tmp_path, picture("png", alpha=True)) == "jpeg"
+    assert choose_format("same", tmp_path / "b.tif", picture("png")) == "tiff"
+    for wish, target in (("png", tmp_path / "b.tif"), ("gif", tmp_path)):
+        with pytest.raises(PellucidError) as caught:
+            choose_format(wish, target, picture("png"))
+        assert caught.value.code is Code.USAGE
+
+
+def test_folders_are_searched_in_the_order_people_expect(tmp_path: Path) -> None:
+    names = ["b/2.png", "b/10.png", "b/1.PNG", "a10/x.jpg", "a2/x.jpg", "note.txt", ".hidden.png", ".cache/x.png"]
+    for name in [*names, "写真/é.webp", "c.heic", "raw/p.NEF"]:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    found = collect_sources([tmp_path])
+    assert [str(file.relative_to(tmp_path)) for file, _ in found] == [
+        "c.heic",
+        "a2/x.jpg",
+        "a10/x.jpg",
+        "b/1.PNG",
+        "b/2.png",
+        "b/10.png",
+        "raw/p.NEF",
+        "写真/é.webp",
+    ]
+    assert {root for _, root in found} == {tmp_path}
+
+
+def test_named_files_are_taken_whatever_they_are_called_and_once(tmp_path: Path) -> None:
+    odd = tmp_path / "picture.dat"
+    odd.write_bytes(b"")
+    (tmp_path / "a.png").write_bytes(b"")
+    assert collect_sources([odd, odd]) == [(odd, None)]
+    assert collect_sources([tmp_path / "a.png", tmp_path]) == [(tmp_path / "a.png", None)]
+    gone = tmp_path / "gone.png"  # opening it says so, and stops no other
+    assert collect_sources([gone, odd]) == [(gone, None), (odd, None)]
+
+
+def test_numbers_sort_by_value() -> None:
+    assert sorted(["10", "9", "a1b10", "a1b9", "B", "²"], key=natural_key)[:2] == ["9", "10"]
+    assert sorted(["x10", "X9"], key=natural_key) == ["X9", "x10"]
+    assert set(EXTENSIONS.values()) >= {"png", "jpeg", "webp", "tiff", "bmp", "gif", "avif", "heic", "raw"}

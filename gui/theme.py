@@ -203,8 +203,6 @@ QComboBox QAbstractItemView {{
   selection-background-color: {c.accent_soft}; selection-color: {c.text};
 }}
 QSpinBox::up-button, QSpinBox::down-button {{ width: 0; border: none; }}
-QCheckBox {{ spacing: 8px; }}
-QCheckBox:focus {{ color: {c.accent}; }}
 QListView, QTableView, QTreeView {{ background: {c.surface}; border: none; outline: none; color: {c.text}; }}
 QHeaderView::section {{
   background: {c.surface}; color: {c.muted}; border: none; border-bottom: 1px solid {c.border}; padding: 6px;

@@ -28,7 +28,9 @@ from gui.naming import is_picture
 from gui.notify import notify
 from gui.pages.models import ModelsPage
 from gui.pages.restore import RestorePage
+from gui.pages.runs import RunsPage
 from gui.pages.settings import SettingsPage
+from gui.pages.train import TrainPage
 from gui.session import RestoreSession
 from gui.settings import Settings
 from gui.state import library
@@ -68,11 +70,15 @@ class Window(QMainWindow):
         self.pictures.setParent(self)
         self.restore_page = RestorePage(self.session, self.pictures)
         self.models_page = ModelsPage(program=command)
+        self.runs_page = RunsPage(settings_file.runs_folder(settings), program=command)
+        self.train_page = TrainPage(settings_file.runs_folder(settings), program=command)
         self.settings_page = SettingsPage(settings, program=command)
         self.pages = QStackedWidget()
         self._entries: list[tuple[str, str, QWidget]] = [
             ("restore", self.tr("Restore"), self.restore_page),
             ("models", self.tr("Models"), self.models_page),
+            ("train", self.tr("Train"), self.train_page),
+            ("runs", self.tr("Runs"), self.runs_page),
             ("settings", self.tr("Settings"), self.settings_page),
         ]
         for _icon, _label, page in self._entries:
@@ -96,15 +102,9 @@ class Window(QMainWindow):
         if geometry is None or not self.restoreGeometry(geometry):
             self.resize(self._first_size())
 
-    def _training_pages(self, command: list[str] | None) -> list[tuple[str, str, QWidget]]:
-        from gui.pages.runs import RunsPage
-
-        self.runs_page = RunsPage(settings_file.runs_folder(self.settings), program=command)
-        self.runs_page.use_wanted.connect(self.use_model)
-        return [("runs", self.tr("Runs"), self.runs_page)]
-
     def begin(self, files: list[str]) -> None:
         """After the window is painted: start the worker, read the library, take the files, offer what was left."""
+        self.restore_page.drop_area.open_button.setFocus()
         self.session.client.start()
         self.models_page.reload()
         self._offer_unfinished()
@@ -165,11 +165,16 @@ class Window(QMainWindow):
 
     def _connect(self) -> None:
         self._models: tuple[Model, ...] = ()
+        self._wanted_model = ""
+        """Chosen as soon as the library knows it."""
         self.rail.chosen.connect(self._page_chosen)
         self.session.client.happened.connect(self._worker_said)
         self.session.all_done.connect(self._all_done)
         self.models_page.models_changed.connect(self._models_came)
         self.models_page.use_wanted.connect(self.use_model)
+        self.runs_page.model_imported.connect(self._model_imported)
+        self.runs_page.new_wanted.connect(lambda: self._go(self.train_page))
+        self.train_page.started.connect(self._training_started)
         self.settings_page.settings_changed.connect(self._settings_changed)
         self.restore_page.options_changed.connect(
             lambda options: self._take_settings(replace(self.settings, options=options))
@@ -188,6 +193,20 @@ class Window(QMainWindow):
     def _models_came(self, models: tuple[Model, ...]) -> None:
         self._models = models
         self.restore_page.set_models(models)
+        if self._wanted_model and library.find(models, self._wanted_model) is not None:
+            self.use_model(self._wanted_model)
+            self._wanted_model = ""
+
+    def _go(self, page: QWidget) -> None:
+        self.rail.choose(next(n for n, entry in enumerate(self._entries) if entry[2] is page))
+
+    def _training_started(self, folder: str) -> None:
+        self._go(self.runs_page)
+        self.runs_page.choose(Path(folder))
+
+    def _model_imported(self, name: str) -> None:
+        self._wanted_model = name
+        self.models_page.reload()
 
     def _worker_said(self, event: wire.Event) -> None:
         if isinstance(event, wire.Ready):

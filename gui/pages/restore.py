@@ -43,6 +43,7 @@ from gui.theme import SPACE, sized
 from gui.widgets.banner import Banner
 from gui.widgets.compare_view import CompareView, Overlay, Pane
 from gui.widgets.drop_area import DropArea
+from gui.widgets.elided_label import ElidedLabel
 from gui.widgets.options_panel import OptionsPanel
 from gui.widgets.queue_view import THUMB_SIDE, QueueView
 
@@ -171,7 +172,7 @@ class RestorePage(QWidget):
         row = QHBoxLayout(bar)
         row.setContentsMargins(2 * SPACE, SPACE, SPACE, SPACE)
         row.setSpacing(SPACE // 2)
-        self._title = QLabel()
+        self._title = ElidedLabel()
         self._title.setFont(sized(self.font(), 1.1, strong=True))
         self._title.setTextFormat(Qt.TextFormat.PlainText)
         self._title.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
@@ -215,7 +216,7 @@ class RestorePage(QWidget):
         bar.setObjectName("bar")
         row = QHBoxLayout(bar)
         row.setContentsMargins(2 * SPACE, SPACE // 2, 2 * SPACE, SPACE // 2)
-        self._state_text = QLabel()
+        self._state_text = ElidedLabel()
         self._state_text.setTextFormat(Qt.TextFormat.PlainText)
         self._state_text.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self._pixel_text = QLabel()

@@ -8,7 +8,6 @@ import msgspec
 from msgspec.structs import replace
 from PySide6.QtCore import Qt, Signal, qVersion
 from PySide6.QtWidgets import (
-    QCheckBox,
     QComboBox,
     QFrame,
     QGridLayout,
@@ -27,6 +26,7 @@ from gui import about, icons
 from gui.commands import run_command
 from gui.settings import Settings
 from gui.theme import SPACE, sized
+from gui.widgets.check_box import CheckBox
 
 
 class SettingsPage(QWidget):
@@ -101,10 +101,10 @@ class SettingsPage(QWidget):
         self.precision_box.currentIndexChanged.connect(
             lambda: self._options(precision=self.precision_box.currentData())
         )
-        self.start_box = QCheckBox(self.tr("&Start restoring as soon as pictures are dropped"))
+        self.start_box = CheckBox(self.tr("&Start restoring as soon as pictures are dropped"))
         self.start_box.setChecked(self._settings.start_at_once)
         self.start_box.toggled.connect(lambda on: self._change(replace(self._settings, start_at_once=on)))
-        self.notify_box = QCheckBox(self.tr("&Notify when a long job is done"))
+        self.notify_box = CheckBox(self.tr("&Notify when a long job is done"))
         self.notify_box.setChecked(self._settings.notify)
         self.notify_box.toggled.connect(lambda on: self._change(replace(self._settings, notify=on)))
         for box in (self.start_box, self.notify_box):

@@ -70,7 +70,7 @@ class CompareView(QAbstractSlider):
         self.setAccessibleName(self.tr("Comparison: divider between before and after"))
         self.setAccessibleDescription(
             self.tr(
-                "Arrow keys pan, plus and minus zoom, 0 fits, 1 shows 100 percent, comma and full stop move the divider,"
+                "Arrow keys pan, plus and minus zoom, 0 fits, 1 shows 100 percent, comma and dot move the divider,"
                 " D, S and F choose divider, side by side and flicker; hold the space bar to see the original,"
                 " L is the loupe, R draws a region to try."
             )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from msgspec.structs import replace
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtWidgets import (
-    QCheckBox,
     QComboBox,
     QFileDialog,
     QFrame,
@@ -28,6 +27,7 @@ from gui.state import library
 from gui.state.library import Model
 from gui.theme import SIDE_WIDTH, SPACE, sized
 from gui.widgets.alpha_slider import AlphaSlider
+from gui.widgets.check_box import CheckBox
 
 FORMATS = ("same", "png", "jpeg", "webp", "tiff", "avif")
 LOSSY = ("same", "jpeg", "webp", "avif")
@@ -206,13 +206,13 @@ class OptionsPanel(QScrollArea):
             lambda: self._change(replace(self._options, existing=self.existing_box.currentData()))
         )
         column.addWidget(self.existing_box)
-        self.metadata_box = QCheckBox(self.tr("Keep &metadata"))
+        self.metadata_box = CheckBox(self.tr("Keep &metadata"))
         self.metadata_box.toggled.connect(lambda on: self._change(replace(self._options, keep_metadata=on)))
-        self.srgb_box = QCheckBox(self.tr("Convert colours to &sRGB"))
+        self.srgb_box = CheckBox(self.tr("Convert colours to &sRGB"))
         self.srgb_box.toggled.connect(lambda on: self._change(replace(self._options, profile="srgb" if on else "keep")))
-        self.tta_box = QCheckBox(self.tr("Cleaner, eight times slower"))
+        self.tta_box = CheckBox(self.tr("Cleaner, eight times slower"))
         self.tta_box.toggled.connect(lambda on: self._change(replace(self._options, tta=on)))
-        self.tileable_box = QCheckBox(self.tr("Texture that repeats"))
+        self.tileable_box = CheckBox(self.tr("Texture that repeats"))
         self.tileable_box.toggled.connect(lambda on: self._change(replace(self._options, tileable=on)))
         for box in (self.metadata_box, self.srgb_box, self.tta_box, self.tileable_box):
             column.addWidget(box)

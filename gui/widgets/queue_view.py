@@ -61,7 +61,7 @@ class QueueDelegate(QStyledItemDelegate):
         below = text.adjusted(0, text.height() / 2 - 1, 0, -6 if item.state == "running" else 0)
         painter.drawText(below, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, line)
         if item.state in ("running", "sent"):
-            bar = QRectF(text.left(), box.bottom() - 10, text.width() + 32, 4)
+            bar = QRectF(text.left(), box.bottom() - 10, box.right() - text.left() - 12, 4)
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(colour(palette, "border"))
             painter.drawRoundedRect(bar, 2, 2)

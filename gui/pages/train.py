@@ -1,0 +1,552 @@
+"""A new training in four steps: what for, which pictures, what damage, how long. It speaks the command line's words."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from PySide6.QtCore import QProcess, Qt, Signal
+from PySide6.QtGui import QPixmap
+from PySide6.QtWidgets import (
+    QButtonGroup,
+    QComboBox,
+    QFileDialog,
+    QFormLayout,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QListWidget,
+    QPlainTextEdit,
+    QPushButton,
+    QRadioButton,
+    QSpinBox,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from engine import wire_training as training
+from gui.commands import run_command
+from gui.naming import pictures_below
+from gui.sentences import duration
+from gui.theme import SPACE, sized
+from gui.widgets.banner import Banner
+
+PURPOSES = ("my-photos", "my-photos-gan", "quick-try", "")
+"""Preset of each purpose; the last one is "reproduce a paper", whose preset is chosen from the rest."""
+SAMPLES = 12
+SHEET_SOURCES = 6
+FIRST_RECIPE = "real-esrgan"
+
+
+class TrainPage(QWidget):
+    started = Signal(str)
+    """A training runs in this folder."""
+
+    def __init__(self, root: Path, parent: QWidget | None = None, program: list[str] | None = None) -> None:
+        super().__init__(parent)
+        self._root = root
+        self._program = program
+        self._running: dict[str, QProcess] = {}
+        self._sheets = tempfile.TemporaryDirectory(prefix="pellucid-sheet-")
+        self._seed = 0
+        self._recipes_read = False
+        self._build()
+        self._show_step(0)
+
+    # Building
+
+    def _build(self) -> None:
+        page = QVBoxLayout(self)
+        page.setContentsMargins(4 * SPACE, 3 * SPACE, 4 * SPACE, 2 * SPACE)
+        page.setSpacing(2 * SPACE)
+        self._title = QLabel()
+        self._title.setFont(sized(self.font(), 1.5, strong=True))
+        self._hint = QLabel()
+        self._hint.setProperty("tone", "muted")
+        self._hint.setWordWrap(True)
+        self.banner = Banner()
+        self.steps = QStackedWidget()
+        self.steps.addWidget(self._build_purpose())
+        self.steps.addWidget(self._build_pictures())
+        self.steps.addWidget(self._build_damage())
+        self.steps.addWidget(self._build_size())
+        self.back_button = QPushButton(self.tr("&Back"))
+        self.back_button.clicked.connect(lambda: self._show_step(self.steps.currentIndex() - 1))
+        self.next_button = QPushButton()
+        self.next_button.setProperty("tone", "primary")
+        self.next_button.clicked.connect(self._next)
+        self._where = QLabel()
+        self._where.setProperty("tone", "muted")
+        foot = QHBoxLayout()
+        foot.addWidget(self._where, 1)
+        foot.addWidget(self.back_button)
+        foot.addWidget(self.next_button)
+        page.addWidget(self._title)
+        page.addWidget(self._hint)
+        page.addWidget(self.banner)
+        page.addWidget(self.steps, 1)
+        page.addLayout(foot)
+
+    def _build_purpose(self) -> QWidget:
+        step = QWidget()
+        column = QVBoxLayout(step)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(SPACE + 4)
+        self.purposes = QButtonGroup(self)
+        entries = [
+            (
+                self.tr("My own photographs"),
+                self.tr("A model that restores pictures like yours, whatever happened to them."),
+            ),
+            (
+                self.tr("Photographs, with a vivid partner"),
+                self.tr("Then a second model that invents texture; a slider blends the two. Needs VGG16 weights."),
+            ),
+            (
+                self.tr("A quick try"),
+                self.tr("A small model and clean pictures: minutes on any computer, to see how it works."),
+            ),
+            (
+                self.tr("Reproduce a paper"),
+                self.tr("The reference systems, with their networks, losses and schedules."),
+            ),
+        ]
+        for number, (name, text) in enumerate(entries):
+            card = QFrame()
+            card.setObjectName("card")
+            inner = QVBoxLayout(card)
+            inner.setContentsMargins(2 * SPACE, SPACE + 4, 2 * SPACE, SPACE + 4)
+            button = QRadioButton(name)
+            button.setFont(sized(self.font(), 1.05, strong=True))
+            button.setAccessibleDescription(text)
+            label = QLabel(text)
+            label.setProperty("tone", "muted")
+            label.setContentsMargins(24, 0, 0, 0)
+            inner.addWidget(button)
+            inner.addWidget(label)
+            self.purposes.addButton(button, number)
+            if number == len(entries) - 1:
+                self.paper_box = QComboBox()
+                self.paper_box.setAccessibleName(self.tr("Reference system"))
+                for preset, description in presets():
+                    if preset not in PURPOSES:
+                        self.paper_box.addItem(f"{preset}: {description}", preset)
+                self.paper_box.setEnabled(False)
+                inner.addWidget(self.paper_box)
+                button.toggled.connect(self.paper_box.setEnabled)
+            column.addWidget(card)
+        self.purposes.button(0).setChecked(True)
+        column.addStretch(1)
+        return step
+
+    def _build_pictures(self) -> QWidget:
+        step = QWidget()
+        column = QVBoxLayout(step)
+        column.setContentsMargins(0, 0, 0, 0)
+        self.folders = QListWidget()
+        self.folders.setAccessibleName(self.tr("Folders of pictures"))
+        self.folders.setMaximumHeight(140)
+        self.add_button = QPushButton(self.tr("&Add a folder…"))
+        self.add_button.clicked.connect(self._add_folder)
+        self.remove_button = QPushButton(self.tr("&Remove"))
+        self.remove_button.setEnabled(False)
+        self.remove_button.clicked.connect(self._remove_folder)
+        self.folders.itemSelectionChanged.connect(
+            lambda: self.remove_button.setEnabled(bool(self.folders.selectedItems()))
+        )
+        row = QHBoxLayout()
+        row.addWidget(self.add_button)
+        row.addWidget(self.remove_button)
+        row.addStretch(1)
+        self._check_state = QLabel()
+        self._check_state.setWordWrap(True)
+        self.check_text = QPlainTextEdit()
+        self.check_text.setReadOnly(True)
+        self.check_text.setTabChangesFocus(True)
+        self.check_text.setAccessibleName(self.tr("What was found in the pictures"))
+        column.addWidget(self.folders)
+        column.addLayout(row)
+        column.addWidget(self._check_state)
+        column.addWidget(self.check_text, 1)
+        return step
+
+    def _build_damage(self) -> QWidget:
+        step = QWidget()
+        column = QVBoxLayout(step)
+        column.setContentsMargins(0, 0, 0, 0)
+        self.recipe_box = QComboBox()
+        self.recipe_box.setAccessibleName(self.tr("Damage recipe"))
+        self.recipe_box.currentIndexChanged.connect(self._draw_sheet)
+        self.again_button = QPushButton(self.tr("&Other samples"))
+        self.again_button.clicked.connect(self._other_samples)
+        row = QHBoxLayout()
+        row.addWidget(self.recipe_box, 1)
+        row.addWidget(self.again_button)
+        self._sheet = QLabel()
+        self._sheet.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self._sheet.setProperty("tone", "muted")
+        self._sheet.setMinimumHeight(200)
+        self._sheet.setAccessibleName(self.tr("Twelve samples of what the network will be fed"))
+        column.addLayout(row)
+        column.addWidget(self._sheet, 1)
+        return step
+
+    def _build_size(self) -> QWidget:
+        step = QWidget()
+        row = QHBoxLayout(step)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(3 * SPACE)
+        card = QFrame()
+        card.setObjectName("card")
+        card.setMaximumWidth(420)
+        form = QFormLayout(card)
+        form.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
+        form.setSpacing(SPACE + 4)
+        self.name_edit = QLineEdit()
+        self.iterations_number = _number(1, 10_000_000)
+        self.batch_number = _number(1, 1024)
+        self.crop_number = _number(16, 1024)
+        self.crop_number.setSingleStep(8)
+        for text, field in (
+            (self.tr("&Name"), self.name_edit),
+            (self.tr("&Iterations of each stage"), self.iterations_number),
+            (self.tr("&Pictures a step"), self.batch_number),
+            (self.tr("&Side of a crop"), self.crop_number),
+        ):
+            field.setAccessibleName(text.replace("&", ""))
+            form.addRow(text, field)
+        self.weights_edit = QLineEdit()
+        self.weights_edit.setPlaceholderText(self.tr("a .safetensors or .pth file"))
+        self.weights_edit.setAccessibleName(self.tr("VGG weights"))
+        self._weights_label = QLabel(self.tr("&VGG weights"))
+        self._weights_label.setBuddy(self.weights_edit)
+        form.addRow(self._weights_label, self.weights_edit)
+        self.estimate_button = QPushButton(self.tr("&Estimate time and memory"))
+        self.estimate_button.clicked.connect(self.estimate)
+        form.addRow(self.estimate_button)
+        self._estimate = QLabel()
+        self._estimate.setWordWrap(True)
+        form.addRow(self._estimate)
+        self.config_text = QPlainTextEdit()
+        self.config_text.setReadOnly(True)
+        self.config_text.setTabChangesFocus(True)
+        self.config_text.setAccessibleName(self.tr("Configuration"))
+        self.config_text.setPlaceholderText(self.tr("The whole configuration appears here with the estimate."))
+        row.addWidget(card, 0, Qt.AlignmentFlag.AlignTop)
+        row.addWidget(self.config_text, 1)
+        return step
+
+    # Steps
+
+    def _show_step(self, number: int) -> None:
+        titles = [
+            (self.tr("What do you want to train?"), ""),
+            (
+                self.tr("Which pictures shall it learn from?"),
+                self.tr(
+                    "Sharp, clean pictures: the damage is made from them. Hundreds are a start, thousands are better."
+                ),
+            ),
+            (
+                self.tr("What damage shall it undo?"),
+                self.tr("This is what the network will be fed."),
+            ),
+            (
+                self.tr("How long may it take?"),
+                self.tr("The training goes on when this window is closed, and can be paused and continued."),
+            ),
+        ]
+        self.steps.setCurrentIndex(number)
+        self._title.setText(titles[number][0])
+        self._hint.setText(titles[number][1])
+        self._hint.setVisible(bool(titles[number][1]))
+        self._where.setText(self.tr("Step {n} of {all}").format(n=number + 1, all=self.steps.count()))
+        self.back_button.setEnabled(number > 0)
+        last = number == self.steps.count() - 1
+        self.next_button.setText(self.tr("&Start training") if last else self.tr("&Next"))
+        self.next_button.setEnabled(number != 1 or self.folders.count() > 0)
+        if number == 2:
+            self._enter_damage()
+        elif last:
+            self._enter_size()
+
+    def _next(self) -> None:
+        if self.steps.currentIndex() < self.steps.count() - 1:
+            self._show_step(self.steps.currentIndex() + 1)
+        else:
+            self.start()
+
+    def preset(self) -> str:
+        return PURPOSES[self.purposes.checkedId()] or str(self.paper_box.currentData())
+
+    def picture_folders(self) -> list[str]:
+        return [self.folders.item(row).text() for row in range(self.folders.count())]
+
+    def add_folder(self, folder: str) -> None:
+        if folder not in self.picture_folders():
+            self.folders.addItem(folder)
+            self.next_button.setEnabled(True)
+            self._check(folder)
+
+    def _add_folder(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, self.tr("Folder of pictures"))
+        if folder:
+            self.add_folder(folder)
+
+    def _remove_folder(self) -> None:
+        for item in self.folders.selectedItems():
+            self.folders.takeItem(self.folders.row(item))
+        self.next_button.setEnabled(self.folders.count() > 0)
+
+    def _check(self, folder: str) -> None:
+        """What the dataset doctor says."""
+        self._check_state.setText(self.tr("Looking at the pictures…"))
+
+        def done(code: int, records: list[dict[str, Any]], complaint: str) -> None:
+            summary = records[-1] if records else {}
+            if "pictures" not in summary:
+                self._check_state.setText(_complaint(records, complaint))
+                return
+            text = self.tr("{n} pictures, {mp} megapixels.").format(
+                n=summary["pictures"], mp=f"{summary.get('megapixels', 0):.0f}"
+            )
+            healthy = summary.get("healthy") is True
+            verdict = self.tr("Nothing stands in the way.") if healthy else self.tr("Repair this before training.")
+            self._check_state.setText(f"{text} {verdict}")
+            self.check_text.setPlainText(findings_text(records[:-1]))
+
+        self._run("check", ["dataset", "check", folder], done)
+
+    def _enter_damage(self) -> None:
+        wanted = self._preset_tree().get("data", {}).get("recipe", FIRST_RECIPE)
+        if self._recipes_read:
+            self._choose_recipe(wanted)
+            return
+
+        def done(code: int, records: list[dict[str, Any]], complaint: str) -> None:
+            recipes = [record for record in records if "recipe" in record]
+            if not recipes:
+                self.banner.tell(_complaint(records, complaint), "bad")
+                return
+            self._recipes_read = True
+            self.recipe_box.blockSignals(True)
+            for record in recipes:
+                self.recipe_box.addItem(f"{record['recipe']}: {record.get('description', '')}", record["recipe"])
+            self.recipe_box.blockSignals(False)
+            self._choose_recipe(wanted)
+
+        self._run("recipes", ["degrade", "--list"], done)
+
+    def _choose_recipe(self, name: str) -> None:
+        row = self.recipe_box.findData(name)
+        self.recipe_box.blockSignals(True)
+        self.recipe_box.setCurrentIndex(max(0, row))
+        self.recipe_box.blockSignals(False)
+        self._draw_sheet()
+
+    def _other_samples(self) -> None:
+        self._seed += 1
+        self._draw_sheet()
+
+    def _draw_sheet(self) -> None:
+        recipe = self.recipe_box.currentData()
+        sources = _some_pictures(self.picture_folders())
+        if recipe is None or not sources:
+            return
+        self._sheet.setText(self.tr("Damaging twelve samples…"))
+        folder = Path(self._sheets.name) / f"{recipe}-{self._seed}"
+        words = ["degrade", *sources, "-o", str(folder), "--recipe", recipe, "--seed", str(self._seed)]
+
+        def done(code: int, records: list[dict[str, Any]], complaint: str) -> None:
+            pixmap = QPixmap(str(folder / "sheet.png"))
+            if pixmap.isNull():
+                self._sheet.setText(_complaint(records, complaint) or self.tr("The samples could not be made."))
+                return
+            ratio = self.devicePixelRatioF()
+            room = self._sheet.size() * ratio
+            keep, smooth = Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation
+            shown = pixmap.scaled(room, keep, smooth)
+            shown.setDevicePixelRatio(ratio)
+            self._sheet.setPixmap(shown)
+
+        self._run("sheet", [*words, "--sheet", str(SAMPLES), "--overwrite"], done)
+
+    def _enter_size(self) -> None:
+        tree = self._preset_tree()
+        data = tree.get("data", {})
+        default = training.DataConfig()
+        self.name_edit.setText(tree.get("name", self.preset()))
+        self.iterations_number.setValue(max(stage.get("iterations", 1000) for stage in tree.get("stages", [{}])))
+        self.batch_number.setValue(data.get("batch", default.batch))
+        self.crop_number.setValue(data.get("crop", default.crop))
+        perceptual = bool(self._perceptual_places(tree))
+        self._weights_label.setVisible(perceptual)
+        self.weights_edit.setVisible(perceptual)
+        self._estimate.setText("")
+
+    # Doing
+
+    def estimate(self) -> None:
+        """A dry run: the whole configuration, how long it takes here, and whether it fits."""
+        self._estimate.setText(self.tr("Training a few steps to measure…"))
+        self.estimate_button.setEnabled(False)
+
+        def done(code: int, records: list[dict[str, Any]], complaint: str) -> None:
+            self.estimate_button.setEnabled(True)
+            result = records[-1] if records else {}
+            if "config" not in result:
+                self._estimate.setText(_complaint(records, complaint))
+                return
+            self.config_text.setPlainText(str(result["config"]))
+            text = self.tr("About {time} on {device}, {memory} GB of memory.").format(
+                time=duration(float(result.get("seconds", 0))),
+                device=result.get("device", ""),
+                memory=f"{float(result.get('memory_mb', 0)) / 1024:.1f}",
+            )
+            if result.get("fits") is False:
+                text += " " + self.tr("It will not fit: choose fewer pictures a step or smaller crops.")
+            self._estimate.setText(text)
+
+        self._run("estimate", [*self.command(), "--dry-run"], done)
+
+    def command(self) -> list[str]:
+        """The words of the command line that this wizard has put together."""
+        tree = self._preset_tree()
+        words = ["train", self.preset()]
+        for folder in self.picture_folders():
+            words += ["--data", folder]
+        values: list[tuple[str, object]] = [
+            ("name", self.name_edit.text().strip() or self.preset()),
+            ("data.batch", self.batch_number.value()),
+            ("data.crop", self.crop_number.value()),
+        ]
+        if self.recipe_box.currentData():
+            values.append(("data.recipe", self.recipe_box.currentData()))
+        values += [
+            (f"stages.{n}.iterations", self.iterations_number.value()) for n in range(len(tree.get("stages", [{}])))
+        ]
+        if self.weights_edit.text().strip():
+            values += [(f"{place}.weights_file", self.weights_edit.text()) for place in self._perceptual_places(tree)]
+        for key, value in values:
+            words += ["--set", f"{key}={training.format_value(value)}"]
+        return words
+
+    def start(self) -> None:
+        folder = self._free_folder(self.name_edit.text().strip() or self.preset())
+        self.next_button.setEnabled(False)
+        self.banner.tell(self.tr("Starting the training…"))
+
+        def done(code: int, records: list[dict[str, Any]], complaint: str) -> None:
+            self.next_button.setEnabled(True)
+            if code == 0:
+                self.banner.hide()
+                self._show_step(0)
+                self.started.emit(str(folder))
+            else:
+                self.banner.tell(_complaint(records, complaint), "bad")
+
+        self._run("start", [*self.command(), "--run", str(folder), "--detach"], done)
+
+    def _free_folder(self, name: str) -> Path:
+        stem = re.sub(r"[^\w.-]+", "-", name).strip(".-") or "training"
+        number, folder = 1, self._root / stem
+        while folder.exists():
+            number += 1
+            folder = self._root / f"{stem}-{number}"
+        return folder
+
+    def _preset_tree(self) -> dict[str, Any]:
+        return dict(_read_preset(training.presets_folder() / f"{self.preset()}.toml"))
+
+    def _perceptual_places(self, tree: dict[str, Any]) -> list[str]:
+        return [
+            f"stages.{n}.losses.{m}"
+            for n, stage in enumerate(tree.get("stages", []))
+            for m, loss in enumerate(stage.get("losses", []))
+            if loss.get("kind") == "perceptual"
+        ]
+
+    def _run(self, task: str, words: list[str], done: Callable[[int, list[dict[str, Any]], str], None]) -> None:
+        """One command a task: a newer one ends the older, whose answer nobody waits for any more."""
+        older = self._running.pop(task, None)
+        if older is not None:
+            older.kill()
+
+        def finished(code: int, output: bytes, complaint: str) -> None:
+            if self._running.get(task) is process:
+                del self._running[task]
+                done(code, _records(output), complaint)
+
+        process = run_command([*words, "--json"], finished, self, self._program)
+        self._running[task] = process
+
+
+def presets() -> list[tuple[str, str]]:
+    """Name and description of every configuration that comes with Pellucid."""
+    found = sorted(training.presets_folder().glob("*.toml"))
+    return [(path.stem, str(_read_preset(path).get("description", ""))) for path in found]
+
+
+def findings_text(records: list[dict[str, Any]]) -> str:
+    """What the dataset doctor found, gathered by kind, each kind with its advice."""
+    kinds: dict[str, list[dict[str, Any]]] = {}
+    for record in records:
+        if "kind" in record:
+            kinds.setdefault(str(record["kind"]), []).append(record)
+    parts: list[str] = []
+    for kind, found in kinds.items():
+        lines = [f"  {record.get('path', '')}: {record.get('text', '')}" for record in found[:8]]
+        more = [f"  … {len(found) - 8}"] if len(found) > 8 else []
+        parts.append("\n".join([f"{kind} ({len(found)}): {found[0].get('advice', '')}", *lines, *more]))
+    return "\n\n".join(parts)
+
+
+def _read_preset(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (OSError, tomllib.TOMLDecodeError):
+        return {}
+
+
+def _some_pictures(folders: list[str]) -> list[str]:
+    """The first few pictures of the folders, without walking all of them."""
+    found: list[str] = []
+    for folder in folders:
+        for some in pictures_below(folder):
+            found += some
+            if len(found) >= SHEET_SOURCES:
+                return found[:SHEET_SOURCES]
+    return found
+
+
+def _records(output: bytes) -> list[dict[str, Any]]:
+    made: list[dict[str, Any]] = []
+    for line in output.splitlines():
+        try:
+            record = msgspec.json.decode(line)
+        except msgspec.DecodeError:
+            continue
+        if isinstance(record, dict):
+            made.append(record)
+    return made
+
+
+def _complaint(records: list[dict[str, Any]], complaint: str) -> str:
+    """The sentence of a command that failed, else its last words."""
+    failed = next((record for record in reversed(records) if "message" in record), None)
+    if failed is not None:
+        return f"{failed['message']} {failed.get('hint', '')}".strip()
+    return complaint.splitlines()[-1] if complaint else ""
+
+
+def _number(low: int, high: int) -> QSpinBox:
+    number = QSpinBox()
+    number.setRange(low, high)
+    return number

@@ -1,0 +1,148 @@
+"""Follows run folders: reads new events in short slices, sees whether the trainer lives, leaves commands."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from engine import wire_training as training
+from gui.state import run as runs
+from gui.state.run import Run
+
+POLL_MS = 250
+SLICE_SECONDS = 0.008
+CHUNK = 1 << 18
+SILENT_SECONDS = 45.0
+"""Without a heartbeat for so long the trainer is thought dead where its lock cannot be asked."""
+
+
+def run_folders(root: Path) -> list[Path]:
+    """Folders below `root` that hold a run, newest first."""
+    try:
+        found = [path for path in root.iterdir() if (path / training.CONFIG_FILE).is_file()]
+    except OSError:
+        return []
+    return sorted(found, key=_age, reverse=True)
+
+
+def _age(path: Path) -> float:
+    for name in (training.EVENTS_FILE, training.CONFIG_FILE):
+        with contextlib.suppress(OSError):
+            return (path / name).stat().st_mtime
+    return 0.0
+
+
+def is_alive(folder: Path) -> bool:
+    """Whether a trainer works on it: the lock is held as long as its process lives."""
+    try:
+        with (folder / training.LOCK_FILE).open("rb") as file:
+            text = file.read(4096)
+            if sys.platform == "win32":
+                return time.time() - training.decode_lock(text).heartbeat < SILENT_SECONDS
+            import fcntl
+
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except OSError:
+                return True
+            fcntl.flock(file, fcntl.LOCK_UN)
+            return False
+    except (OSError, msgspec.DecodeError):
+        return False
+
+
+def send_command(folder: Path, command: training.Command) -> None:
+    """Leave a numbered command. Raises OSError when the folder cannot be written."""
+    control = folder / training.CONTROL_FOLDER
+    control.mkdir(exist_ok=True)
+    part = control / f".{os.getpid()}.{time.monotonic_ns()}.part"
+    part.write_bytes(training.encode_command(command))
+    numbers = [int(path.stem) for path in control.glob("*.json") if path.stem.isdigit()]
+    number = max(numbers, default=0)
+    try:
+        while True:
+            number += 1
+            target = control / f"{number:08}.json"
+            if hasattr(os, "link"):
+                with contextlib.suppress(FileExistsError):
+                    os.link(part, target)
+                    return
+            elif not target.exists():
+                part.rename(target)
+                return
+    finally:
+        part.unlink(missing_ok=True)
+
+
+class RunTail(QObject):
+    """One run, read from its first event on; `changed` comes at most once a slice."""
+
+    changed = Signal(object)
+    """Run"""
+
+    def __init__(self, folder: Path, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.folder = folder
+        self.run: Run = runs.fresh()
+        self.alive = False
+        self._offset = 0
+        self._torn = b""
+        self._pending: list[bytes] = []
+        self._timer = QTimer(self)
+        self._timer.setInterval(POLL_MS)
+        self._timer.timeout.connect(self.read)
+
+    def follow(self) -> None:
+        self.read()
+        self._timer.start()
+
+    def rest(self) -> None:
+        self._timer.stop()
+
+    @property
+    def status(self) -> runs.Status:
+        return runs.status_of(self.run, alive=self.alive)
+
+    def read(self) -> None:
+        """Take in new events for a few milliseconds; what is left waits for the next turn of the event loop."""
+        deadline = time.monotonic() + SLICE_SECONDS
+        before = self.run
+        was_alive, self.alive = self.alive, is_alive(self.folder)
+        more = True
+        while more and time.monotonic() < deadline:
+            if not self._pending:
+                more = self._read_chunk()
+            while self._pending and time.monotonic() < deadline:
+                self._take(self._pending.pop())
+        if self.run is not before or self.alive != was_alive:
+            self.changed.emit(self.run)
+        if more or self._pending:
+            QTimer.singleShot(0, self.read)
+
+    def _read_chunk(self) -> bool:
+        """False: there is no more for now. A torn last line waits until it is whole."""
+        try:
+            with (self.folder / training.EVENTS_FILE).open("rb") as file:
+                if file.seek(0, os.SEEK_END) < self._offset:
+                    self.run, self._offset, self._torn = runs.fresh(), 0, b""
+                file.seek(self._offset)
+                data = file.read(CHUNK)
+        except OSError:
+            return False
+        self._offset += len(data)
+        *lines, self._torn = (self._torn + data).split(b"\n")
+        self._pending = [line for line in reversed(lines) if line]
+        return bool(self._pending)
+
+    def _take(self, line: bytes) -> None:
+        try:
+            event = training.decode_event(line)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return
+        self.run = runs.reduce(self.run, event)

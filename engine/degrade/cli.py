@@ -7,7 +7,7 @@ import errno
 import os
 import unicodedata
 import zlib
-from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +18,8 @@ from engine.errors import Code, PellucidError
 if TYPE_CHECKING:
     from engine.degrade.recipe import Recipe
     from engine.degrade.sheet import Bytes
+    from engine.image.buffer import Metadata
 
-_PICTURES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif", ".heic", ".heif"))
-"""What is taken from a folder; a file named directly is tried whatever its name."""
 _SHEET_SAMPLES = 12
 
 
@@ -59,6 +58,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
     import msgspec
 
     from engine.degrade.recipe import load_recipe, recipe_plain, recipe_source
+    from engine.image.naming import collect_sources
 
     if arguments.list:
         return _list_recipes(output)
@@ -72,12 +72,13 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         recipe = msgspec.structs.replace(recipe, scale=arguments.scale)
     _whole("--count", arguments.count, 1, 100_000)
     _whole("--seed", arguments.seed, 0, 2**64 - 1)
-    if not arguments.sources or not arguments.output:
+    sources = arguments.sources
+    if not sources or not arguments.output:
         raise PellucidError(
             Code.USAGE, "Name the pictures to damage and the folder for the results.", "pellucid degrade IN... -o OUT"
         )
     folder = Path(arguments.output)
-    files = list(_files(arguments.sources))
+    files = [(path, path.relative_to(root) if root else Path(path.name)) for path, root in collect_sources(sources)]
     if arguments.sheet is not None:
         _whole("--sheet", arguments.sheet, 1, 400)
         return _write_sheet(files, folder, recipe, arguments, output)
@@ -107,7 +108,7 @@ def _degrade_all(
     written = failed = 0
     for path, name in files:
         try:
-            picture = _read(path)
+            picture, metadata = _read(path)
             for version in range(arguments.count):
                 stem = name.with_suffix("") if arguments.count == 1 else name.with_name(f"{name.stem}-{version:04d}")
                 if taken.setdefault(stem, path) != path:
@@ -117,7 +118,8 @@ def _degrade_all(
                         "Rename one of them, or run them into different folders.",
                         path=str(path),
                     )
-                record = _degrade_one(picture, path, folder, stem, sample_number(str(name), version), recipe, arguments)
+                job = _Job(path, folder, stem, sample_number(name.as_posix(), version))
+                record = _degrade_one(picture, metadata, job, recipe, arguments)
                 output.line(record)
                 output.say(f"{record['written']}: {record['summary']}")
                 written += 1
@@ -131,35 +133,39 @@ def _degrade_all(
     return SOME_FAILED if failed else DONE
 
 
+@dataclass(frozen=True)
+class _Job:
+    """One result: where it comes from, where it goes (`stem` is relative to `folder`), which sample it is."""
+
+    source: Path
+    folder: Path
+    stem: Path
+    sample: int
+
+
 def _degrade_one(
-    picture: Bytes,
-    path: Path,
-    folder: Path,
-    stem: Path,
-    sample: int,
-    recipe: Recipe,
-    arguments: argparse.Namespace,
+    picture: Bytes, metadata: Metadata, job: _Job, recipe: Recipe, arguments: argparse.Namespace
 ) -> dict[str, Any]:
     """Write one damaged picture, its plan, and its target where pairs are asked for."""
     from engine.degrade.execute import degrade_batch
     from engine.degrade.plan import draw_plan
-    from engine.degrade.sheet import planes_of, summary
+    from engine.degrade.sheet import bytes_of, planes_of, summary
 
     height, width = picture.shape[:2]
-    plan = draw_plan(recipe, arguments.seed, [sample], height, width, orient=arguments.pairs)
-    inputs = folder / "input" if arguments.pairs else folder
-    result = inputs / stem.with_name(stem.name + ".png")
-    plan_file = inputs / stem.with_name(stem.name + ".json")
-    target_file = folder / "target" / stem.with_name(stem.name + ".png")
+    plan = draw_plan(recipe, arguments.seed, [job.sample], height, width, orient=arguments.pairs)
+    inputs = job.folder / "input" if arguments.pairs else job.folder
+    result = inputs / job.stem.with_name(job.stem.name + ".png")
+    plan_file = inputs / job.stem.with_name(job.stem.name + ".json")
+    target_file = job.folder / "target" / job.stem.with_name(job.stem.name + ".png")
     for file in (result, plan_file, target_file) if arguments.pairs else (result, plan_file):
-        _refuse_existing(file, path, arguments.overwrite)
+        _refuse_existing(file, job.source, arguments.overwrite)
     damaged, target = degrade_batch(planes_of(picture), plan, threads=arguments.threads)
     if arguments.pairs:
-        _write_picture(target_file, target[0])
-    _write(plan_file, plan.to_json(0) + b"\n")
-    _write_picture(result, damaged[0])
+        _write_picture(target_file, bytes_of(target[0]), metadata)
+    _write_text(plan_file, plan.to_json(0) + b"\n")
+    _write_picture(result, bytes_of(damaged[0]), metadata)
     operations = plan.describe(0)
-    record = {"source": str(path), "written": str(result), "plan": str(plan_file), "sample": sample}
+    record = {"source": str(job.source), "written": str(result), "plan": str(plan_file), "sample": job.sample}
     if arguments.pairs:
         record["target"] = str(target_file)
     return {**record, "summary": summary(operations), "operations": operations}
@@ -169,77 +175,73 @@ def _write_sheet(
     files: list[tuple[Path, Path]], folder: Path, recipe: Recipe, arguments: argparse.Namespace, output: Output
 ) -> int:
     from engine.degrade.sheet import contact_sheet
+    from engine.image.buffer import Metadata
 
     if not files:
         raise PellucidError(Code.FILE_MISSING, "There is no picture to make a sheet of.", "Name one.")
-    pictures = [_read(path) for path, _ in files[: arguments.sheet]]
+    pictures = [_read(path)[0] for path, _ in files[: arguments.sheet]]
     sheet = contact_sheet(pictures, recipe, arguments.seed, arguments.sheet)
     target = folder / "sheet.png"
     for path, _ in files:
         _refuse_existing(target, path, arguments.overwrite)
-    _write(target, _png(sheet))
+    _write_picture(target, sheet, Metadata())
     output.line({"sheet": str(target), "samples": arguments.sheet, "recipe": recipe.name, "digest": recipe.digest})
     output.say(f"{target}: {arguments.sheet} samples of {recipe.name} ({recipe.digest}), seed {arguments.seed}.")
     return DONE
 
 
-def _files(sources: list[str]) -> Iterator[tuple[Path, Path]]:
-    """(path, name relative to its source) of every picture, folders searched in the order of their names."""
-    for source in map(Path, sources):
-        if source.is_dir():
-            found = sorted(path for path in source.rglob("*") if path.suffix.lower() in _PICTURES and path.is_file())
-            yield from ((path, path.relative_to(source)) for path in found)
-        else:
-            yield source, Path(source.name)
-
-
-def _read(path: Path) -> Bytes:
-    """(height, width, 3) uint8: grey becomes RGB, more bits are rounded to 8, alpha is left out."""
+def _read(path: Path) -> tuple[Bytes, Metadata]:
+    """(height, width, 3) uint8 and the profile: grey becomes RGB, more bits are rounded to 8, alpha is left out."""
     import numpy as np
 
+    from engine.image.buffer import Metadata
     from engine.image.decode import read_image
 
-    colour = read_image(path).colour
+    image = read_image(path)
+    colour = image.colour
     if colour.dtype == np.uint16:
         levels = ((colour.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
     elif colour.dtype == np.uint8:
         levels = colour.astype(np.uint8, copy=False)
     else:
         levels = np.rint(np.clip(colour.astype(np.float64), 0.0, 1.0) * 255).astype(np.uint8)
-    return np.ascontiguousarray(np.broadcast_to(levels, (*levels.shape[:2], 3)))
+    profile = None if image.is_grey else image.metadata.icc  # a grey profile does not fit three channels
+    return np.ascontiguousarray(np.broadcast_to(levels, (*levels.shape[:2], 3))), Metadata(icc=profile)
 
 
-def _png(picture: Bytes) -> bytes:
-    import io
+def _write_picture(path: Path, picture: Bytes, metadata: Metadata) -> None:
+    from engine.image.buffer import ImageBuffer
+    from engine.image.encode import write_image
 
-    from PIL import Image
-
-    file = io.BytesIO()
-    Image.fromarray(picture).save(file, "PNG")
-    return file.getvalue()
+    _make_folder(path.parent)
+    write_image(ImageBuffer(picture, metadata=metadata), path, "png", overwrite=True)
 
 
-def _write_picture(path: Path, planes: Any) -> None:
-    from engine.degrade.sheet import bytes_of
-
-    _write(path, _png(bytes_of(planes)))
-
-
-def _write(path: Path, content: bytes) -> None:
+def _write_text(path: Path, content: bytes) -> None:
     """The whole file or nothing: written beside its target and renamed."""
+    _make_folder(path.parent)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
             partial.write_bytes(content)
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
     except OSError as error:
-        code = Code.DISK_FULL if error.errno == errno.ENOSPC else Code.FILE_UNWRITABLE
-        raise PellucidError(
-            code, f"{path} cannot be written: {error.strerror or error}.", "Choose another folder.", path=str(path)
-        ) from error
+        raise _unwritable(path, error) from error
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> PellucidError:
+    code = Code.DISK_FULL if error.errno == errno.ENOSPC else Code.FILE_UNWRITABLE
+    reason = error.strerror or str(error)
+    return PellucidError(code, f"{path} cannot be written: {reason}.", "Choose another folder.", path=str(path))
 
 
 def _refuse_existing(file: Path, source: Path, overwrite: bool) -> None:

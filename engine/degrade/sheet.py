@@ -20,6 +20,7 @@ _GAP = 8
 _LABEL_LINES = 4
 _LINE_HEIGHT = 15
 _PAPER, _INK = (250, 250, 250), (40, 40, 40)
+_PLACES = 5
 _GOLDEN = (0.7548776662466927, 0.5698402909980532)
 """Steps of a sequence that covers a square evenly, for the places of the crops."""
 
@@ -27,8 +28,8 @@ _GOLDEN = (0.7548776662466927, 0.5698402909980532)
 def contact_sheet(pictures: Sequence[Bytes], recipe: Recipe, seed: int, count: int, crop: int = 192) -> Bytes:
     """(height, width, 3) uint8 sheet of samples 0..count-1, which take turns among the pictures.
 
-    pictures: (height, width, 3) uint8, at least `recipe.scale` pixels a side. The damaged crop is enlarged without
-    smoothing to the size of its target.
+    pictures: (height, width, 3) uint8, at least `recipe.scale` pixels a side. The left crop is the original, turned as
+    the recipe turned it; the damaged one is enlarged to its size without smoothing.
     """
     columns = max(1, round(math.sqrt(count * 0.75)))
     cell_width, cell_height = 2 * crop + 3 * _GAP, crop + 2 * _GAP + _LABEL_LINES * _LINE_HEIGHT
@@ -40,7 +41,7 @@ def contact_sheet(pictures: Sequence[Bytes], recipe: Recipe, seed: int, count: i
         picture = pictures[sample % len(pictures)]
         source = _crop(picture, sample, crop // recipe.scale * recipe.scale)
         plan = draw_plan(recipe, seed, [sample], *source.shape[:2])
-        damaged, target = degrade_batch(planes_of(source), plan)
+        damaged, target = degrade_batch(planes_of(source), plan, target="plain")
         left, top = sample % columns * cell_width + _GAP, sample // columns * cell_height + _GAP
         for offset, planes in ((0, target), (crop + _GAP, damaged)):
             tile = Image.fromarray(bytes_of(planes[0]))
@@ -78,11 +79,20 @@ def summary(operations: Sequence[dict[str, Any]]) -> str:
 
 
 def _crop(picture: Bytes, sample: int, side: int) -> Bytes:
+    """Of a few places the one with the most detail: flat sky shows little."""
     height, width = picture.shape[:2]
     tall, wide = min(side, height), min(side, width)
-    top = round((sample * _GOLDEN[0] + 0.5) % 1.0 * (height - tall))
-    left = round((sample * _GOLDEN[1] + 0.5) % 1.0 * (width - wide))
-    return picture[top : top + tall, left : left + wide]
+    crops = []
+    for place in range(sample * _PLACES, (sample + 1) * _PLACES):
+        top = round((place * _GOLDEN[0] + 0.5) % 1.0 * (height - tall))
+        left = round((place * _GOLDEN[1] + 0.5) % 1.0 * (width - wide))
+        crops.append(picture[top : top + tall, left : left + wide])
+    return max(crops, key=_detail)
+
+
+def _detail(crop: Bytes) -> float:
+    luma = crop.mean(2)
+    return float(sum(np.sqrt(np.abs(np.diff(luma, axis=axis))).mean() for axis in (0, 1) if luma.shape[axis] > 1))
 
 
 def planes_of(picture: Bytes) -> npt.NDArray[np.float32]:

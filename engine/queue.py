@@ -103,6 +103,7 @@ class RestoreQueue:
                 self._send(Cancelled(job=job))
             elif job in self._open:
                 self._cancelled.add(job)
+                self._changed.notify_all()
 
     def cancel_all(self) -> None:
         with self._changed:
@@ -299,6 +300,7 @@ class RestoreQueue:
                 return
             self._open.discard(event.job)
             self._cancelled.discard(event.job)
+        self._restorer.end(event.job)
         self._send(event)
 
 

@@ -81,8 +81,8 @@ class Restorer:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._promised: set[Path] = set()
-        """Places of results that are on their way, so that two jobs never get the same."""
+        self._promised: dict[str, Path] = {}
+        """Places of results that are on their way, by job, so that two jobs never get the same."""
         self._models: dict[tuple[str, str, float | None], Model] = {}
         self._sessions: dict[tuple[Any, ...], tuple[Session, Model]] = {}
 
@@ -105,7 +105,7 @@ class Restorer:
         kind = choose_format(options.format, Path(request.target), image)
         check_limits(kind, width, height)
         with self._lock:
-            target = output_path(
+            place = output_path(
                 source,
                 Path(request.target),
                 root=Path(request.root) if request.root else None,
@@ -113,13 +113,18 @@ class Restorer:
                 template=options.name,
                 fields=_name_fields(options, model, image, width, height),
                 existing=options.existing,
-                reserved=self._promised,
+                reserved=self._promised.values(),
             )
-            if target is None:
-                return AlreadyThere(source)
-            self._promised.add(target)
+            if place.skipped:
+                return AlreadyThere(place.path)
+            self._promised[request.job] = place.path
         bits = choose_bits(kind, options.bits, image.bits)
-        return Job(request, image, model, target, kind, bits, width, height)
+        return Job(request, image, model, place.path, kind, bits, width, height)
+
+    def end(self, job: str) -> None:
+        """The job has ended: its place is taken now, or free."""
+        with self._lock:
+            self._promised.pop(job, None)
 
     def model_for(self, options: RestoreOptions) -> Model:
         """The model that the options name, blended with its partner where an alpha is given."""

@@ -1,0 +1,256 @@
+"""`pellucid restore` as its users type it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from engine.models.library import find_model
+from gui.__main__ import main
+
+Picture = Callable[..., Path]
+Records = list[dict[str, object]]
+
+
+@pytest.fixture
+def restore(library: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, Records]]:
+    def run(*words: object) -> tuple[int, Records]:
+        code = main(["restore", "--json", "--model", "faithful", *map(str, words)])
+        out = capsys.readouterr()
+        assert "Traceback" not in out.err + out.out
+        return code, [json.loads(line) for line in out.out.splitlines()]
+
+    return run
+
+
+Restore = Callable[..., tuple[int, Records]]
+
+
+def opened(path: Path) -> Image.Image:
+    with Image.open(path) as image:
+        image.load()
+        return image
+
+
+def test_a_picture_becomes_four_times_as_large_and_equals_torch(
+    restore: Restore, picture: Picture, tmp_path: Path
+) -> None:
+    import torch
+
+    from engine.models.arch import find_architecture
+
+    source = picture("ü 100% #1 {name}.png", 45, 33)
+    code, records = restore(source, "-o", tmp_path / "out", "--precision", "fp32", "--tile", 16)
+    assert code == 0
+    assert records[-1] == {"restored": 1, "skipped": 0, "failed": 0, "seconds": records[-1]["seconds"]}
+    result = Path(next(r["target"] for r in records if r.get("type") == "Restored"))  # type: ignore[arg-type]
+    assert result.name == "ü 100% #1 {name}_faithful_x4.png"
+
+    model = find_model("faithful")
+    architecture = find_architecture("compact")
+    net = architecture.torch_module(architecture.read_arguments(model.card.arguments))
+    net.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in model.weights.items()})
+    planes = np.asarray(opened(source), np.float32).transpose(2, 0, 1)[None] / 255
+    with torch.inference_mode():
+        whole = net(torch.from_numpy(planes)).numpy()[0].transpose(1, 2, 0)
+    difference = np.asarray(opened(result), np.float32) - np.clip(whole, 0, 1) * 255
+    assert np.abs(difference).max() <= 0.5 + 255e-5
+
+
+def test_one_bad_file_never_stops_the_rest(restore: Restore, picture: Picture, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    picture("in/a.png")
+    (folder / "b.jpg").write_bytes(b"\xff\xd8\xff\xe0 no picture")
+    (folder / "c.png").write_bytes(picture("in/a.png").read_bytes()[:200])
+    picture("in/d.png")
+    code, records = restore(folder, tmp_path / "missing.png", "-o", tmp_path / "out")
+    assert code == 1
+    assert (records[-1]["restored"], records[-1]["failed"]) == (2, 3)
+    failures = [r for r in records if r.get("type") == "Failed"]
+    assert len(failures) == 3
+    assert all(str(r["message"]).endswith(".") and r["code"] != "internal" for r in failures)
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a_faithful_x4.png", "d_faithful_x4.png"]
+
+
+def test_a_folder_tree_is_mirrored(restore: Restore, picture: Picture, tmp_path: Path) -> None:
+    for name in ("in/a.png", "in/deep/er/b.png", "in/deep/写真.png"):
+        picture(name)
+    assert restore(tmp_path / "in", "-o", tmp_path / "out")[0] == 0
+    made = sorted(str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*.png"))
+    assert made == ["a_faithful_x4.png", "deep/er/b_faithful_x4.png", "deep/写真_faithful_x4.png"]
+
+
+def test_existing_results_are_numbered_skipped_or_overwritten(
+    restore: Restore, picture: Picture, tmp_path: Path
+) -> None:
+    source, out = picture("a.png"), tmp_path / "out"
+    restore(source, "-o", out)
+    first = (out / "a_faithful_x4.png").read_bytes()
+    restore(source, "-o", out)
+    assert (out / "a_faithful_x4 (2).png").is_file()
+    code, records = restore(source, "-o", out, "--existing", "skip")
+    assert (code, records[-1]["skipped"]) == (0, 1)
+    assert next(r for r in records if r.get("type") == "Skipped")["target"] == str(out / "a_faithful_x4.png")
+    (out / "a_faithful_x4.png").write_bytes(b"old")
+    restore(source, "-o", out, "--existing", "overwrite")
+    assert (out / "a_faithful_x4.png").read_bytes() == first
+    assert len(list(out.iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    ("flags", "size"),
+    [
+        (["--scale", "1.5"], (60, 45)),
+        (["--width", "100"], (100, 75)),
+        (["--height", "31"], (41, 31)),
+        (["--fit", "90x90"], (90, 68)),
+        (["--scale", "6"], (240, 180)),
+    ],
+)
+def test_any_size_can_be_asked_for(
+    restore: Restore, picture: Picture, tmp_path: Path, flags: list[str], size: tuple[int, int]
+) -> None:
+    target = tmp_path / "result.png"
+    assert restore(picture("a.png"), "-o", target, *flags)[0] == 0
+    assert opened(target).size == size
+
+
+def test_transparency_is_kept_and_enlarged(restore: Restore, picture: Picture, tmp_path: Path) -> None:
+    for mode in ("RGBA", "LA"):
+        target = tmp_path / f"{mode}.png"
+        assert restore(picture(f"in-{mode}.png", mode=mode), "-o", target)[0] == 0
+        result = opened(target)
+        assert (result.size, result.mode) == ((160, 120), mode)
+
+
+def test_grey_and_sixteen_bits_stay_what_they_are(restore: Restore, tmp_path: Path) -> None:
+    source, target = tmp_path / "in.png", tmp_path / "out.png"
+    Image.fromarray(np.linspace(0, 65535, 600).astype(np.uint16).reshape(20, 30)).save(source)
+    assert restore(source, "-o", target)[0] == 0
+    result = np.asarray(opened(target))
+    assert (result.shape, result.dtype) == ((80, 120), np.uint16)
+    assert len(np.unique(result)) > 300
+
+
+def test_no_strength_is_the_plain_enlargement(restore: Restore, picture: Picture, tmp_path: Path) -> None:
+    source, target = picture("a.png"), tmp_path / "out.png"
+    assert restore(source, "-o", target, "--strength", 0)[0] == 0
+    # Plane by plane as floats: on 8-bit pictures Pillow rounds between its two passes.
+    planes = [plane.convert("F").resize((160, 120), Image.Resampling.BICUBIC) for plane in opened(source).split()]
+    plain = np.stack([np.asarray(plane) for plane in planes], axis=2)
+    inside = (slice(16, -16), slice(16, -16))
+    assert np.abs(np.asarray(opened(target), float)[inside] - plain[inside].clip(0, 255)).max() <= 0.51
+
+
+def test_alpha_lies_between_the_partners(restore: Restore, picture: Picture, tmp_path: Path) -> None:
+    source = picture("a.png")
+    made = {}
+    for alpha in (0, 0.5, 1):
+        target = tmp_path / f"{alpha}.png"
+        assert restore(source, "-o", target, "--alpha", alpha)[0] == 0
+        made[alpha] = np.asarray(opened(target), float)
+    apart = np.abs(made[1] - made[0]).mean()
+    assert apart > 1
+    assert np.abs(made[0.5] - made[0]).mean() < apart
+    assert np.abs(made[0.5] - made[1]).mean() < apart
+
+
+def test_tileable_textures_wrap_around(restore: Restore, picture: Picture, tmp_path: Path) -> None:
+    source = picture("a.png", 32, 32)
+    rolled = tmp_path / "rolled.png"
+    Image.fromarray(np.roll(np.asarray(opened(source)), (8, 16), (0, 1))).save(rolled)
+    for path in (source, rolled):
+        assert restore(path, "-o", tmp_path / f"out-{path.name}", "--tileable", "--precision", "fp32")[0] == 0
+    straight = np.asarray(opened(tmp_path / "out-a.png"), int)
+    turned = np.asarray(opened(tmp_path / "out-rolled.png"), int)
+    assert np.abs(np.roll(straight, (32, 64), (0, 1)) - turned).max() <= 1
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--strength", "2"],
+        ["--scale", "0"],
+        ["--scale", "nan"],
+        ["--fit", "big"],
+        ["--alpha", "x"],
+        ["--quality", "0"],
+        ["--tile", "3"],
+        ["--scale", "2", "--width", "7"],
+        ["--backend", "magic"],
+        ["--model", "faithfull"],
+        ["--name", "{nmae}"],
+    ],
+)
+def test_wrong_options_are_refused_with_a_sentence(
+    restore: Restore, picture: Picture, tmp_path: Path, flags: list[str]
+) -> None:
+    code, records = restore(picture("a.png"), "-o", tmp_path / "out", *flags)
+    assert code in (1, 2)
+    assert any(str(r.get("message", "")).endswith(".") for r in records)
+    assert not (tmp_path / "out").exists() or not any((tmp_path / "out").iterdir())
+
+
+def test_neither_torch_nor_onnx_is_loaded(library: Path, picture: Picture, tmp_path: Path) -> None:
+    program = (
+        "import sys; from gui.__main__ import main; code = main(sys.argv[1:]);"
+        "loaded = {name for name, module in sys.modules.items() if module is not None};"
+        "loaded &= {'torch', 'onnx', 'onnxruntime', 'scipy', 'PySide6', 'openvino_telemetry'};"
+        "assert not loaded, loaded; sys.exit(code)"
+    )
+    words = ["restore", str(picture("a.png")), "-o", str(tmp_path / "out.png"), "--model", "faithful"]
+    subprocess.run([sys.executable, "-c", program, *words], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_an_interrupt_leaves_whole_files_only_and_can_be_resumed(
+    library: Path, picture: Picture, tmp_path: Path
+) -> None:
+    for number in range(12):
+        picture(f"in/{number:02}.png", 500, 400, seed=number)
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "gui", "restore", str(tmp_path / "in"), "-o", str(out), "--model", "faithful"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not (out.is_dir() and any(out.glob("*.png"))) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted" in errors
+    assert "Traceback" not in errors
+    early = sorted(out.glob("*.png"))
+    assert 0 < len(early) < 12
+    assert not [p for p in out.iterdir() if p.name.startswith(".")]
+    subprocess.run([*command[:4], "--resume"], check=True, stdout=subprocess.DEVNULL)
+    assert len(list(out.iterdir())) == 12
+    for path in out.iterdir():
+        opened(path)
+
+
+def test_a_full_disk_is_a_sentence_and_leaves_nothing(library: Path, picture: Picture, tmp_path: Path) -> None:
+    limit = "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+    limit += "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000));"
+    program = limit + "import sys; from gui.__main__ import main; sys.exit(main(sys.argv[1:]))"
+    source = picture("a.png", 300, 200)
+    words = ["restore", str(source), "-o", str(tmp_path / "out" / "a.png"), "--model", "faithful"]
+    result = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert "no room left" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_is_no_picture_and_does_not_hang(restore: Restore, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    assert restore(tmp_path / "pipe.png", "-o", tmp_path / "out")[0] == 1

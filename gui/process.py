@@ -14,7 +14,9 @@ SLICE_MS = 8
 """Longest stretch of reading before the window gets its turn."""
 LONGEST_LINE = 8 << 20
 LARGEST_BACKLOG = 64 << 20
-"""Bytes: a child that writes faster than they can be read for that long is out of its mind."""
+FLOOD_LINES = 2000
+"""A second, kept up for FLOOD_SECONDS: a child with a hundred times as much to say as any job is out of its mind."""
+FLOOD_SECONDS = 3
 KEPT_LINES = 20
 
 Ending = Literal[
@@ -51,7 +53,7 @@ class Outcome:
                     detail=self.detail
                 )
             case "flood":
-                return _tr("The restoring process wrote more than can be read, so it was ended.")
+                return _tr("The restoring process wrote without end, so it was ended.")
             case "deaf":
                 return _tr(
                     "The restoring process did not answer to Cancel for {detail} seconds, so it was ended."
@@ -99,6 +101,10 @@ class LineProcess(QObject):
         self._outcome: Outcome | None = None
         self._verdict: Outcome | None = None
         self._said = False
+        self._lines = 0
+        self._flood_seconds = 0
+        self._second = QElapsedTimer()
+        self._second.start()
         self._turn = QTimer(self)
         self._turn.setSingleShot(True)
         self._turn.setInterval(0)
@@ -158,8 +164,10 @@ class LineProcess(QObject):
             end = self._backlog.find(b"\n", start)
             if end < 0:
                 break
+            self._lines += 1
             self.line.emit(bytes(self._backlog[start:end]))
             start = end + 1
+        self._watch_rate()
         if self._verdict is None:
             del self._backlog[:start]
             if b"\n" in self._backlog:
@@ -169,6 +177,15 @@ class LineProcess(QObject):
                 self.end(Outcome("garbage", detail=_tr("a line without end"), last_lines=self.last_lines()))
         if self._outcome is not None:
             self._finish(self._outcome)
+
+    def _watch_rate(self) -> None:
+        if self._second.elapsed() < 1000:
+            return
+        seconds = self._second.restart() / 1000
+        self._flood_seconds = self._flood_seconds + 1 if self._lines / seconds > FLOOD_LINES else 0
+        self._lines = 0
+        if self._flood_seconds >= FLOOD_SECONDS:
+            self.end(Outcome("flood", last_lines=self.last_lines()))
 
     def _finished(self, code: int, status: QProcess.ExitStatus) -> None:
         self._read()

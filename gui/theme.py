@@ -203,6 +203,14 @@ QComboBox QAbstractItemView {{
   selection-background-color: {c.accent_soft}; selection-color: {c.text};
 }}
 QSpinBox::up-button, QSpinBox::down-button {{ width: 0; border: none; }}
+QRadioButton {{ spacing: 9px; }}
+QRadioButton::indicator {{
+  width: 12px; height: 12px; border: 2px solid {c.muted}; border-radius: 8px; background: {c.surface};
+}}
+QRadioButton::indicator:checked {{
+  width: 6px; height: 6px; border: 5px solid {c.accent}; background: {c.on_accent};
+}}
+QRadioButton:focus {{ color: {c.accent}; }}
 QListView, QTableView, QTreeView {{ background: {c.surface}; border: none; outline: none; color: {c.text}; }}
 QHeaderView::section {{
   background: {c.surface}; color: {c.muted}; border: none; border-bottom: 1px solid {c.border}; padding: 6px;

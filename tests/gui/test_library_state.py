@@ -1,0 +1,48 @@
+"""The models as the command line tells them."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+import pytest
+
+from gui.state import library
+
+
+def lines(*records: object) -> bytes:
+    return "\n".join(json.dumps(record) for record in records).encode()
+
+
+SUMMARY = {"models": 2, "library": "/lib", "default": "b", "unreadable": [{"path": "/lib/x.pth", "problem": "broken"}]}
+
+
+def test_pairs_default_and_damaged_files_are_known() -> None:
+    found = library.parse(
+        lines(
+            {"name": "a", "scale": 2, "weights_hash": "1", "partner": "2", "path": None},
+            {"name": "b", "weights_hash": "2", "role": "gan"},
+            SUMMARY,
+        )
+    )
+    a, b, broken = found.models
+    assert (found.folder, a.scale, b.default, broken.problem) == ("/lib", 2, True, "broken")
+    assert library.partner_of(found.models, a) is b
+    assert library.partner_of(found.models, b) is None
+    assert library.default(found.models) is b
+
+
+def test_fields_of_another_kind_keep_their_defaults() -> None:
+    (model,) = library.parse(lines({"name": "a", "scale": "four", "scores": [{"value": "x"}, 3], "licence": 7})).models
+    assert (model.scale, model.scores, model.licence) == (4, (), "")
+
+
+def test_scores_along_the_blend_come_in_order() -> None:
+    scores = [{"metric": "PSNR", "dataset": "d", "value": 30 - a, "alpha": a} for a in (1, 0, 0.5)]
+    (model,) = library.parse(lines({"name": "a", "scores": [*scores, {"metric": "psnr", "value": 9}]})).models
+    assert library.scores_by_alpha(model, "psnr") == [(0.0, 30.0), (0.5, 29.5), (1.0, 29.0)]
+
+
+def test_what_is_no_json_is_an_error() -> None:
+    with pytest.raises(msgspec.DecodeError):
+        library.parse(b"Traceback (most recent call last):")

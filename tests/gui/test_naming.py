@@ -1,0 +1,47 @@
+"""What a result will be called, and which files below a folder are pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.wire import RestoreOptions
+from gui.naming import is_picture, pictures_below, result_name
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        (RestoreOptions(), "a.b_m_x4.JPG"),
+        (RestoreOptions(format="png", name="{name}-{alpha}", alpha=0.25), "a.b-0.25.png"),
+        (RestoreOptions(format="tiff", name="{width}x{height}"), "400x200.tif"),
+        (RestoreOptions(name="{bogus}{name"), "{bogus}{name.JPG"),
+    ],
+)
+def test_the_name_follows_the_template(options: RestoreOptions, wanted: str) -> None:
+    assert result_name(options, "/x/a.b.JPG", "m", 4.0, 400, 200) == wanted
+
+
+def test_folders_are_walked_in_order_without_hidden_files_and_loops(tmp_path: Path) -> None:
+    for name in ("b/2.png", "b/1.HEIC", "a.jpg", ".hidden/3.png", "b/.4.png", "notes.txt", "c/deep/5.webp"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    (tmp_path / "c" / "loop").symlink_to(tmp_path)
+    found = [Path(p).relative_to(tmp_path).as_posix() for some in pictures_below(str(tmp_path)) for p in some]
+    assert found == ["a.jpg", "b/1.HEIC", "b/2.png", "c/deep/5.webp"]
+
+
+def test_a_large_tree_is_given_in_pieces(tmp_path: Path) -> None:
+    for number in range(200):
+        (tmp_path / f"{number}.png").touch()
+    pieces = list(pictures_below(str(tmp_path), slice_seconds=0.0))
+    assert len(pieces) > 100
+    assert sum(map(len, pieces)) == 200
+
+
+def test_suffixes_are_known_in_any_case() -> None:
+    assert is_picture("/x/IMG.HeIc")
+    assert not is_picture("/x/IMG.txt")
+    assert not is_picture("/x/png")

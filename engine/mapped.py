@@ -23,7 +23,8 @@ def eight_bit(samples: npt.NDArray[Any]) -> Pixels8:
     if channels < 3:
         samples = np.concatenate([np.repeat(samples[:, :, :1], 3, axis=2), samples[:, :, 1:]], axis=2)
     if samples.dtype == np.uint8:
-        return samples
+        shown: Pixels8 = samples
+        return shown
     if samples.dtype == np.uint16:
         return ((samples.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
     return np.rint(np.clip(samples, 0, 1) * 255).astype(np.uint8)

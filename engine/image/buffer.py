@@ -15,7 +15,7 @@ class Metadata:
 
     icc: bytes | None = None
     exif: bytes | None = None
-    """Raw TIFF-structured EXIF without the `Exif\\0\\0` prefix; orientation already applied to the pixels and set to 1."""
+    """TIFF-structured EXIF without the `Exif\\0\\0` prefix; orientation 1, because it is applied to the pixels."""
     xmp: bytes | None = None
     dpi: tuple[float, float] | None = None
 

@@ -48,10 +48,10 @@ class InterleavedSource:
     def __getitem__(self, window: tuple[slice, slice, slice], /) -> Planes:
         planes, rows, columns = window
         part = self._colour[rows, columns].transpose(2, 0, 1)
-        values = np.divide(part, np.float32(self._largest), dtype=np.float32, order="C")
+        values: Planes = np.divide(part, np.float32(self._largest), dtype=np.float32, order="C")
         if len(values) == 1:
             values = np.repeat(values, 3, axis=0)
-        return values[planes]
+        return np.asarray(values[planes])
 
 
 def read_tile(source: Source, tile: Tile, wrap: bool) -> Planes:

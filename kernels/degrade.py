@@ -1,14 +1,16 @@
 """Runs degradation plans on pictures: numpy arrays and torch tensors go in and out without a copy.
 
 Pictures are float32, R, G, B planes in 0..1: a batch (n, 3, height, width), or a list of (3, height, width) of any
-sizes.
-The same seed and sample number make the same bytes for any number of threads, batch split, order and instruction set.
+sizes. The same seed and sample number make the same bytes for any number of threads, batch split, order and instruction
+set, and on a GPU. Tensors that lie on a GPU stay there: the work is queued on torch's current stream and nothing waits
+for it; their values are not checked, since looking would mean waiting.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kernels.errors import KernelInputError
-from kernels.library import Failure, Picture, Variant, cpu_library, raise_for
+from kernels.library import Failure, Picture, Variant, cpu_library, cuda_library, raise_for
 from kernels.ops import OP
 
 _VARIANTS = {
@@ -108,6 +110,14 @@ def degrade_and_tell(
         if variant not in _VARIANTS:
             raise KernelInputError(f"there is no variant {variant!r}; there are: {', '.join(_VARIANTS)}")
         code = _VARIANTS[variant]
+    place = next((p.place for p in (*pictures, *targets)), None)
+    if any(p.place != place for p in (*pictures, *targets)):
+        raise KernelInputError("the pictures do not all lie on one device")
+    if place is not None:
+        if variant is not None:
+            raise KernelInputError(f"variant {variant!r} is of the CPU; the pictures lie on cuda:{place}")
+        _queue_on_device(place, images if batch else images[0], plan, pictures, targets, seeds, numbers)
+        return out, Variant.CUDA
     if threads is None:
         threads = min(usable_threads(), max(count, 1))
     if threads < 1:
@@ -130,35 +140,70 @@ def degrade_and_tell(
     return out, Variant(used.value)
 
 
+def _queue_on_device(
+    place: int,
+    tensor: Any,
+    plan: npt.NDArray[Any],
+    pictures: list[_View],
+    targets: list[_View],
+    seeds: npt.NDArray[np.uint64],
+    numbers: npt.NDArray[np.uint64],
+) -> None:
+    """Queues a batch on torch's current stream; `tensor` is one of its pictures and lends its allocator."""
+    torch = sys.modules["torch"]  # the owner of a CUDA tensor has imported it
+    library, failure = cuda_library(), Failure()
+    schedule, size = ctypes.c_void_p(), ctypes.c_uint64()
+    status = library.pellucid_cuda_prepare(
+        plan.ctypes.data,
+        plan.shape[1],
+        len(pictures),
+        _table(pictures),
+        _table(targets),
+        seeds.ctypes.data,
+        numbers.ctypes.data,
+        ctypes.byref(schedule),
+        ctypes.byref(size),
+        failure,
+    )
+    raise_for(status, failure)
+    try:
+        # torch's caching allocator aligns to 512 bytes and keeps the memory until the stream has passed it.
+        workspace = tensor.new_empty((max(size.value, 1),), dtype=torch.uint8)
+        stream = torch.cuda.current_stream(place).cuda_stream
+        raise_for(library.pellucid_cuda_run(schedule, workspace.data_ptr(), place, stream, failure), failure)
+    finally:
+        library.pellucid_cuda_release(schedule)
+
+
 class _View:
-    """The address and size of one picture, whatever library owns it."""
+    """The address and size of one picture, whatever library owns it; `place` is the number of its GPU."""
 
-    __slots__ = ("address", "height", "width")
+    __slots__ = ("address", "height", "place", "width")
 
-    def __init__(self, address: int, height: int, width: int) -> None:
-        self.address, self.height, self.width = address, height, width
+    def __init__(self, address: int, height: int, width: int, place: int | None) -> None:
+        self.address, self.height, self.width, self.place = address, height, width, place
 
 
 def _checked_pictures(images: Any, name: str) -> list[_View]:
     if isinstance(images, list | tuple):
         views = []
         for k, image in enumerate(images):
-            address, shape = _array_facts(image, f"{name}[{k}]")
+            address, shape, place = _array_facts(image, f"{name}[{k}]")
             if len(shape) != 3:
                 raise KernelInputError(f"{name}[{k}] has shape {shape}; a picture of a list is (3, height, width)")
-            views.append(_checked_view(address, shape, f"{name}[{k}]", k))
+            views.append(_checked_view(address, shape, place, f"{name}[{k}]", k))
         return views
-    address, shape = _array_facts(images, name)
+    address, shape, place = _array_facts(images, name)
     if len(shape) != 4:
         raise KernelInputError(f"{name} has shape {shape}; a batch is (n, 3, height, width)")
     if shape[0] == 0:
         return []
-    first = _checked_view(address, shape[1:], name, -1)
+    first = _checked_view(address, shape[1:], place, name, -1)
     step = 4 * 3 * first.height * first.width
-    return [_View(address + s * step, first.height, first.width) for s in range(shape[0])]
+    return [_View(address + s * step, first.height, first.width, place) for s in range(shape[0])]
 
 
-def _checked_view(address: int, shape: tuple[int, ...], name: str, sample: int) -> _View:
+def _checked_view(address: int, shape: tuple[int, ...], place: int | None, name: str, sample: int) -> _View:
     channels, height, width = shape
     if channels != 3:
         raise KernelInputError(f"{name} has {channels} planes; pictures have three: R, G, B", sample=sample)
@@ -166,25 +211,27 @@ def _checked_view(address: int, shape: tuple[int, ...], name: str, sample: int) 
         raise KernelInputError(f"{name} holds pictures of {height} x {width} pixels, which is nothing", sample=sample)
     if height > 65535 or width > 65535:
         raise KernelInputError(f"{name} holds pictures of {height} x {width} pixels; sides end at 65535", sample=sample)
-    return _View(address, height, width)
+    return _View(address, height, width, place)
 
 
-def _array_facts(image: Any, name: str) -> tuple[int, tuple[int, ...]]:
-    """Address and shape of a contiguous float32 array or CPU tensor; anything else is refused in words."""
+def _array_facts(image: Any, name: str) -> tuple[int, tuple[int, ...], int | None]:
+    """Address, shape and GPU of a contiguous float32 array or tensor; anything else is refused in words."""
     if isinstance(image, np.ndarray):
         if image.dtype != np.float32:
             raise KernelInputError(f"{name} is {image.dtype}; pictures are float32 in 0..1")
         if not image.flags.c_contiguous:
             raise KernelInputError(f"{name} is not contiguous; pass numpy.ascontiguousarray of it")
-        return image.ctypes.data, image.shape
+        return image.ctypes.data, image.shape, None
     if hasattr(image, "data_ptr") and hasattr(image, "is_contiguous"):
         if str(image.dtype) != "torch.float32":
             raise KernelInputError(f"{name} is {image.dtype}; pictures are float32 in 0..1")
-        if image.device.type != "cpu":
-            raise KernelInputError(f"{name} lies on {image.device}; move it to the CPU")
+        if image.device.type not in ("cpu", "cuda"):
+            raise KernelInputError(f"{name} lies on {image.device}; pictures lie on the CPU or an NVIDIA GPU")
         if not image.is_contiguous():
             raise KernelInputError(f"{name} is not contiguous; pass its .contiguous()")
-        return int(image.data_ptr()), tuple(image.shape)
+        if getattr(image, "requires_grad", False):
+            raise KernelInputError(f"{name} requires a gradient, which degradation does not have; pass its .detach()")
+        return int(image.data_ptr()), tuple(image.shape), image.device.index if image.device.type == "cuda" else None
     raise KernelInputError(f"{name} is a {type(image).__name__}; pictures are numpy arrays or torch tensors")
 
 

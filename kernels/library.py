@@ -14,13 +14,14 @@ ABI = 1
 
 
 class Variant(IntEnum):
-    """Instruction sets of the CPU library. All make the same bytes."""
+    """What runs a plan. All make the same bytes."""
 
     AUTOMATIC = -1
     SCALAR = 0
     AVX2 = 1
     AVX512 = 2
     EMULATED_DEVICE = 3  # the bodies of the CUDA kernels run by the CPU: slow, for tests
+    CUDA = 4  # the other library, on tensors that lie on a GPU
 
 
 class Status(IntEnum):
@@ -138,11 +139,51 @@ def cpu_library() -> ctypes.CDLL:
         "pellucid_philox": (None, [pointer, pointer, pointer]),
         "pellucid_blur_taps": (ctypes.c_int, [pointer, pointer, failure]),
     }
+    _declare(library, signatures)
+    return library
+
+
+@cache
+def cuda_library() -> ctypes.CDLL:
+    """The CUDA library. It loads without a driver; KernelsMissingError where it was not built."""
+    library = _load("pellucid_cuda")
+    pointer, failure = ctypes.c_void_p, ctypes.POINTER(Failure)
+    signatures: dict[str, tuple[object, list[object]]] = {
+        "pellucid_cuda_devices": (ctypes.c_int, [ctypes.POINTER(ctypes.c_int), failure]),
+        "pellucid_cuda_prepare": (
+            ctypes.c_int,
+            [
+                pointer,
+                ctypes.c_uint32,
+                ctypes.c_uint64,
+                pointer,
+                pointer,
+                pointer,
+                pointer,
+                ctypes.POINTER(ctypes.c_void_p),
+                ctypes.POINTER(ctypes.c_uint64),
+                failure,
+            ],
+        ),
+        "pellucid_cuda_run": (ctypes.c_int, [pointer, pointer, ctypes.c_int, pointer, failure]),
+        "pellucid_cuda_release": (None, [pointer]),
+    }
+    _declare(library, signatures)
+    return library
+
+
+def cuda_devices() -> int:
+    """How many GPUs the CUDA library sees; NoDeviceError with the driver's reason when there is none."""
+    count, failure = ctypes.c_int(), Failure()
+    raise_for(cuda_library().pellucid_cuda_devices(ctypes.byref(count), failure), failure)
+    return count.value
+
+
+def _declare(library: ctypes.CDLL, signatures: dict[str, tuple[object, list[object]]]) -> None:
     for name, (result, arguments) in signatures.items():
         function = getattr(library, name)
         function.restype = result
         function.argtypes = arguments
-    return library
 
 
 def runnable_variants() -> list[Variant]:

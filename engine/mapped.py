@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -23,11 +23,11 @@ def eight_bit(samples: npt.NDArray[Any]) -> Pixels8:
     if channels < 3:
         samples = np.concatenate([np.repeat(samples[:, :, :1], 3, axis=2), samples[:, :, 1:]], axis=2)
     if samples.dtype == np.uint8:
-        shown: Pixels8 = samples
-        return shown
+        return cast(Pixels8, samples)
     if samples.dtype == np.uint16:
         return ((samples.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
-    return np.rint(np.clip(samples, 0, 1) * 255).astype(np.uint8)
+    steps: Pixels8 = np.rint(np.clip(samples, 0, 1) * 255).astype(np.uint8)
+    return steps
 
 
 class MappedFiles:

@@ -24,6 +24,7 @@ HERE = Path(__file__).resolve().parent
 VENV = HERE / ".venv"
 WINDOWS = os.name == "nt"
 PYTHON = VENV / ("Scripts/python.exe" if WINDOWS else "bin/python")
+PELLUCID = PYTHON.with_name("pellucid.exe" if WINDOWS else "pellucid")
 
 NEEDS_TORCH = {"train", "runs", "watch", "dataset"}
 NEEDS_NATIVE = {"degrade", "bench", *NEEDS_TORCH}
@@ -260,7 +261,7 @@ def main(arguments: list[str]) -> int:
     if arguments[:1] == ["test"]:
         os.chdir(HERE)
         return start([str(PYTHON), "-m", "pytest", *arguments[1:]])
-    return start([str(PYTHON), "-m", "gui", *arguments])
+    return start([str(PELLUCID), *arguments])
 
 
 if __name__ == "__main__":

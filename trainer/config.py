@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from engine.errors import Code, PellucidError
+from engine.toml_text import parse_toml, read_text
 from engine.wire_training import TrainingConfig, config_from_tree, format_config, override, presets_folder
 
 
@@ -21,19 +21,9 @@ def load_config(preset_or_file: str, assignments: Sequence[str] = (), data: Sequ
     """`preset_or_file`: name of a preset or path of a TOML file; `assignments`: key.path=value, applied in order;
     `data`: folders that replace data.train. Relative paths in the file are relative to the working directory."""
     path = _find(preset_or_file)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise PellucidError(
-            Code.FILE_UNREADABLE, f"{path} cannot be read: {error.strerror}.", path=str(path)
-        ) from error
-    except UnicodeDecodeError as error:
-        raise PellucidError(Code.CONFIG, f"{path} is not UTF-8 text.", path=str(path)) from error
+    text = read_text(path)
     source = path.name
-    try:
-        tree: dict[str, Any] = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise PellucidError(Code.CONFIG, f"{source} is not valid TOML: {error}.", path=str(path)) from error
+    tree = parse_toml(text, source)
     for assignment in assignments:
         override(tree, assignment)
     if data:

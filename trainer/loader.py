@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -172,18 +171,8 @@ class Loader:
 
     def next(self) -> Batch:
         begin = time.perf_counter()
-        try:
-            batch = cast(Batch | _Failed, next(self._batches))
-        except RuntimeError as error:
-            if "DataLoader worker" in str(error):
-                raise PellucidError(
-                    Code.INTERNAL,
-                    f"A process that prepares batches has died: {str(error).splitlines()[0]}",
-                    "It was probably killed for want of memory: set data.cache_mb or data.workers lower and resume.",
-                ) from error
-            raise
-        finally:
-            self.waited += time.perf_counter() - begin
+        batch = cast(Batch | _Failed, next(self._batches))
+        self.waited += time.perf_counter() - begin
         if isinstance(batch, _Failed):
             raise PellucidError(batch.code, batch.message, batch.hint)
         return batch
@@ -217,13 +206,15 @@ class _WorkerStart:
         torch.set_num_threads(1)
 
 
+def is_loader_death(error: BaseException) -> bool:
+    """Whether this is torch's word for a loader process that died. It comes by signal, at any point of the trainer."""
+    text = str(error)
+    return isinstance(error, RuntimeError) and "DataLoader worker" in text and ("killed" in text or "exited" in text)
+
+
 def choose_workers(wanted: int, device: str) -> int:
     """Loader processes: as wanted, or by the machine: on a CPU one, beside a card most of the cores."""
     if wanted >= 0:
         return wanted
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return 1 if device == "cpu" else max(1, min(12, cores - 2))
-
-
-def cache_file(run_folder: Path, rank: int) -> Path:
-    return run_folder / f"pixels-{rank}.cache"

@@ -51,7 +51,7 @@ from trainer.checkpoint import (
 from trainer.data import gather_pictures, make_damage, make_source, make_validation
 from trainer.export import ExportFacts, export_model, start_hash
 from trainer.generator import Generator, build_generator, describe_generator
-from trainer.loader import Batch, Loader, choose_workers
+from trainer.loader import Batch, Loader, choose_workers, is_loader_death
 from trainer.processes import Processes
 from trainer.rundir import RunFolder
 from trainer.speed import cores
@@ -65,6 +65,8 @@ PROGRESS_SECONDS = 1.0
 PREDICT_AFTER = 10
 """Iterations after which the first prediction is made; the first three do not count."""
 WARM_UP = 3
+LOADER_DEATHS = 3
+"""Loader processes that may die in one process's life before the run gives up."""
 
 
 class Reporter(Protocol):
@@ -242,19 +244,13 @@ class Training:
         if self._processes.leads:
             examples = make_validation(config, pictures)
             self._validator = Validator(config.validation, config.model.scale, facts.multiple, examples)
-        self._loader = Loader(
-            source,
-            self.place.position,
-            workers,
-            config.data.prefetch,
-            pin_memory=compute.device.type == "cuda",
-            close_in_workers=self._close_in_workers,
-        )
+        self._source, self._workers = source, workers
+        self._loader = self._open_loader()
         self._watchdog = Watchdog(config.safety)
         self._problems_told: set[str] = set()
         self._begun = begun - self.place.seconds
         try:
-            outcome = self._stages(state)
+            outcome = self._stages_in_spite_of_loader_deaths(state)
         finally:
             self._loader.close()
             source.cache.remove()
@@ -264,7 +260,51 @@ class Training:
             self._report(Stopped(time=time.time(), iteration=self.place.iteration, reason=self._wishes.stop))
         return outcome
 
+    def _open_loader(self) -> Loader:
+        return Loader(
+            self._source,
+            self.place.position,
+            self._workers,
+            self._config.data.prefetch,
+            pin_memory=self._compute.device.type == "cuda",
+            close_in_workers=self._close_in_workers,
+        )
+
     # ------------------------------------------------------------------------------------------------------- stages
+
+    def _stages_in_spite_of_loader_deaths(self, state: State | None) -> Outcome:
+        """A loader process that dies (killed for want of memory, say) may break off a step in the middle, so the last
+        checkpoint is returned to; everything then comes again as it was."""
+        deaths = 0
+        while True:
+            try:
+                return self._stages(state)
+            except RuntimeError as error:
+                if not is_loader_death(error):
+                    raise
+                deaths += 1
+                reason = f"A process that prepares batches has died: {str(error).splitlines()[0].strip()}"
+                if deaths > LOADER_DEATHS or self._processes.count > 1:
+                    raise PellucidError(
+                        Code.INTERNAL,
+                        reason,
+                        "It was probably killed for want of memory: set data.cache_mb or data.workers lower.",
+                    ) from error
+                abandoned = self.place.iteration
+                self._loader.close()
+                state, _ = self._folder.load_latest()
+                self.place = Place(**state["place"]) if state is not None else Place()
+                self._loader = self._open_loader()
+                factor = state["step"]["rate_factor"] if state is not None else 1.0
+                self._report(
+                    RolledBack(
+                        time=time.time(),
+                        iteration=self.place.iteration,
+                        abandoned=abandoned,
+                        learning_rate_factor=factor,
+                        reason=reason,
+                    )
+                )
 
     def _stages(self, state: State | None) -> Outcome:
         config = self._config
@@ -346,7 +386,8 @@ class Training:
                 trouble = self._validate()
             if trouble is not None:
                 self._roll_back(trouble)
-                step, meter, predicted_from, saved_at = self._step, _Meter(), None, place.iteration
+                place, step = self.place, self._step
+                meter, predicted_from, saved_at = _Meter(), None, place.iteration
                 continue
             ends = step.iteration == stage.iterations  # handing over saves
             if place.nonfinite == 0 and place.iteration % config.save.every == 0 and not ends:

@@ -23,6 +23,7 @@ from engine.wire_training import (
     CheckpointSaved,
     Event,
     Finished,
+    RolledBack,
     RunCrashed,
     RunFailed,
     RunStarted,
@@ -237,6 +238,26 @@ def test_loader_processes_do_not_outlive_a_killed_trainer(photos: Path, tmp_path
     _, alive = psutil.wait_procs(children, timeout=10)
     assert not alive
     assert folder.owner() is None
+
+
+def test_a_loader_process_that_is_killed_costs_no_more_than_the_way_from_the_last_checkpoint(
+    photos: Path, tmp_path: Path
+) -> None:
+    import psutil
+
+    config = tiny_config(photos, stages=[StageConfig(iterations=60)], workers=1)
+    config = msgspec.structs.replace(config, save=SaveConfig(every=5))
+    quiet, disturbed = RunFolder(tmp_path / "quiet"), RunFolder(tmp_path / "disturbed")
+    quiet.create(config)
+    disturbed.create(config)
+    assert train(quiet) == "finished"
+    process = start_worker(disturbed.path)
+    wait_for(disturbed, lambda event: isinstance(event, CheckpointSaved) and event.iteration >= 5)
+    for child in psutil.Process(process.pid).children(recursive=True):
+        child.kill()
+    assert ended(process)[0] == 0
+    assert any(isinstance(event, RolledBack) and "has died" in event.reason for event, _ in disturbed.events())
+    check_identical(final_state(quiet), final_state(disturbed))
 
 
 # --------------------------------------------------------------------------------------------------------- misfortunes

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+import torch
+
+from engine.wire_training import (
+    Event,
+    NonFinite,
+    OptimizerConfig,
+    RolledBack,
+    RunFailed,
+    SafetyConfig,
+    StageConfig,
+    TrainingConfig,
+)
+from tests.trainer.tiny import gan_stage, tiny_config
+from trainer import steps
+from trainer.rundir import RunFolder
+from trainer.watchdog import Watchdog
+from trainer.worker import work
+
+STILL = (0.0, 0.0, 0.0)
+
+
+def test_lasting_colour_drift_is_named_by_channel_and_direction() -> None:
+    watchdog = Watchdog(SafetyConfig(colour_drift=5.0))
+    sentence = None
+    for _ in range(600):
+        sentence = sentence or watchdog.see_step({}, (0.0, 0.04, -0.001))
+    assert sentence is not None
+    assert "green" in sentence
+    assert "more" in sentence
+
+
+def test_shifts_that_average_out_are_no_drift() -> None:
+    watchdog = Watchdog(SafetyConfig(colour_drift=5.0))
+    for number in range(2000):
+        assert watchdog.see_step({}, (0.2 * (-1) ** number, 0.0, 0.0)) is None
+
+
+def test_a_discriminator_that_is_always_right_is_noticed_after_some_patience() -> None:
+    watchdog = Watchdog(SafetyConfig(patience=10))
+    sure = {"accuracy_real": 1.0, "accuracy_fake": 1.0}
+    assert all(watchdog.see_step(sure, STILL) is None for _ in range(9))
+    assert "discriminator" in (watchdog.see_step(sure, STILL) or "")
+    watchdog.reset()
+    for number in range(100):
+        assert watchdog.see_step(sure if number % 5 else {"accuracy_real": 0.5, "accuracy_fake": 1.0}, STILL) is None
+
+
+def test_a_fall_of_validation_is_measured_against_its_best() -> None:
+    watchdog = Watchdog(SafetyConfig(validation_drop=1.0))
+    assert [watchdog.see_validation(value) for value in (20.0, 25.0, 24.2, None)] == [None] * 4
+    assert "24.0" not in (watchdog.see_validation(23.9) or "")
+    assert "25.00 dB" in (watchdog.see_validation(23.9) or "")
+
+
+def test_its_memory_survives_a_checkpoint() -> None:
+    one, two = Watchdog(SafetyConfig()), Watchdog(SafetyConfig())
+    for _ in range(50):
+        one.see_step({}, (0.01, 0.02, 0.03))
+    one.see_validation(30.0)
+    two.load_state_dict(msgspec.json.decode(msgspec.json.encode(one.state_dict())))
+    assert one.state_dict() == two.state_dict()
+
+
+def run(config: TrainingConfig, folder: Path) -> tuple[int, list[Event]]:
+    run_folder = RunFolder(folder)
+    run_folder.create(config)
+    heard: list[Event] = []
+    return work(folder, heard.append), heard
+
+
+def poison(monkeypatch: pytest.MonkeyPatch, bad: set[int]) -> None:
+    """Make the loss NaN in the steps numbered so, counted over the whole process."""
+    count = 0
+    honest = steps.WeightedLosses.forward
+
+    def forward(self: steps.WeightedLosses, output: torch.Tensor, target: torch.Tensor) -> dict[str, torch.Tensor]:
+        nonlocal count
+        count += 1
+        values = honest(self, output, target)
+        return {name: value * float("nan") for name, value in values.items()} if count in bad else values
+
+    monkeypatch.setattr(steps.WeightedLosses, "forward", forward)
+
+
+@pytest.mark.parametrize("gan", [False, True])
+def test_single_bad_steps_are_left_out_and_counted(
+    gan: bool, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poison(monkeypatch, {3, 5, 6})
+    config = tiny_config(photos, stages=[gan_stage(9) if gan else StageConfig(iterations=9)])
+    code, events = run(config, tmp_path / "run")
+    assert code == 0
+    bad = [(event.iteration, event.in_a_row) for event in events if isinstance(event, NonFinite)]
+    assert bad == [(3, 1), (5, 1), (6, 2)]
+    assert not any(isinstance(event, RolledBack) for event in events)
+
+
+def test_too_many_bad_steps_roll_back_with_half_the_rate(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poison(monkeypatch, {5, 6, 7})
+    stage = StageConfig(iterations=9, optimizer=OptimizerConfig(learning_rate=1e-3))
+    config = msgspec.structs.replace(
+        tiny_config(photos, stages=[stage]), safety=SafetyConfig(nonfinite_limit=3, rollbacks=2)
+    )
+    code, events = run(config, tmp_path / "run")
+    assert code == 0
+    (back,) = [event for event in events if isinstance(event, RolledBack)]
+    assert (back.iteration, back.abandoned, back.learning_rate_factor) == (3, 7, 0.5)
+    assert "not a number" in back.reason
+    state, _ = RunFolder(tmp_path / "run").load_latest()
+    assert state is not None
+    assert state["step"]["rate_factor"] == 0.5
+    assert state["place"]["position"] == 9 + 4  # the batches of the abandoned steps do not come again
+
+
+def test_a_run_that_keeps_failing_ends_in_a_sentence_on_its_last_good_checkpoint(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    poison(monkeypatch, set(range(5, 1000)))
+    config = msgspec.structs.replace(
+        tiny_config(photos, stages=[StageConfig(iterations=50)]), safety=SafetyConfig(nonfinite_limit=2, rollbacks=2)
+    )
+    code, events = run(config, tmp_path / "run")
+    assert code == 1
+    assert sum(isinstance(event, RolledBack) for event in events) == 2
+    last = events[-1]
+    assert isinstance(last, RunFailed)
+    assert "not a number" in last.message
+    assert "iteration 3" in last.message
+    assert "not a number" in capsys.readouterr().err
+    state, problems = RunFolder(tmp_path / "run").load_latest()
+    assert state is not None
+    assert not problems
+    assert all(torch.isfinite(value).all() for value in state["step"]["generator"].values())
+
+
+def test_a_run_that_diverges_for_real_is_caught(photos: Path, tmp_path: Path) -> None:
+    stage = StageConfig(iterations=300, optimizer=OptimizerConfig(learning_rate=1e12))
+    config = msgspec.structs.replace(
+        tiny_config(photos, stages=[stage]), safety=SafetyConfig(nonfinite_limit=3, rollbacks=1, colour_drift=0.0)
+    )
+    code, events = run(config, tmp_path / "run")
+    assert code == 1
+    assert isinstance(events[-1], RunFailed)

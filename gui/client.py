@@ -11,7 +11,8 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from engine import wire
 from gui.process import LineProcess, Outcome
 
-State = Literal["off", "starting", "ready", "broken"]
+State = Literal["off", "starting", "ready", "broken", "stopped"]
+"""broken: it starts no more until the user wants another try; stopped: never again."""
 READY_SECONDS = 60.0
 """Importing on a slow disk with a cold cache takes long; a minute is never."""
 CANCEL_SECONDS = 15.0
@@ -78,7 +79,7 @@ class WorkerClient(QObject):
 
     def start(self) -> None:
         """Start the worker ahead of the first request; nothing happens when it runs."""
-        if self._process is not None or self._state == "broken":
+        if self._process is not None or self._state in ("broken", "stopped"):
             return
         process = LineProcess(self._program, self)
         process.line.connect(self._line)
@@ -116,7 +117,7 @@ class WorkerClient(QObject):
         """At the end of the application: ask, wait a little, kill. Blocks."""
         process, self._process = self._process, None
         self._ready_timer.stop()
-        self._set_state("off")
+        self._set_state("stopped")
         if process is None:
             return
         process.ended.disconnect(self._ended)
@@ -125,7 +126,7 @@ class WorkerClient(QObject):
         process.close_input()
         if not process.wait(milliseconds):
             process.end(Outcome("stopped"))
-            process.wait(1000)
+            process.wait(3000)
 
     def _withdraw(self, job: str) -> bool:
         """Cancel what has not left this process."""

@@ -55,11 +55,15 @@ class RestoreSession(QObject):
         self._folder = folder
         self._journal = folder / "queue.json"
         self._walks: list[tuple[str, Iterator[list[str]]]] = []
+        self._names: dict[str, str] = {}
+        """Picture -> what its present attempt is called towards the worker: words of an older one are not mixed up."""
+        self._pictures: dict[str, str] = {}
+        """The reverse."""
         self._previews: dict[str, wire.PreviewRequest] = {}
         self._preview_jobs: set[str] = set()
         self._source_jobs: set[str] = set()
         self.client.happened.connect(self._happened)
-        self.client.returned.connect(lambda job: self.apply(queues.Requeued(frozenset({job}))))
+        self.client.returned.connect(self._returned)
         self.client.state_changed.connect(self._worker_changed)
         self.client.ended.connect(self.worker_ended)
         self._walk_timer = _timer(self, 0, self._walk)
@@ -122,7 +126,7 @@ class RestoreSession(QObject):
     def cancel(self, jobs: frozenset[str]) -> None:
         for item in self.queue.items:
             if item.job in jobs and item.state in ("sent", "running"):
-                self.client.send(wire.Cancel(job=item.job))
+                self.client.send(wire.Cancel(job=self._names.get(item.job, "")))
         self.apply(queues.Withdrawn(jobs))
 
     def retry(self, jobs: frozenset[str]) -> None:
@@ -192,15 +196,30 @@ class RestoreSession(QObject):
             self._walk_timer.start()
 
     def _send_next(self) -> None:
-        while self.client.state != "broken" and (item := queues.next_to_send(self.queue, IN_FLIGHT)) is not None:
+        while (
+            self.client.state not in ("broken", "stopped")
+            and (item := queues.next_to_send(self.queue, IN_FLIGHT)) is not None
+        ):
             options = item.options or self.settings.options
             target = self.settings.output_folder or os.path.dirname(item.source)  # noqa: PTH120
             self.queue = queues.reduce(self.queue, queues.Sent(item.job, options))
             self.queue_changed.emit(self.queue)
             root = item.root if self.settings.output_folder else ""
+            name = self._rename(item.job)
             self.client.send(
-                wire.RestoreRequest(job=item.job, source=item.source, target=target, root=root, options=options)
+                wire.RestoreRequest(job=name, source=item.source, target=target, root=root, options=options)
             )
+
+    def _rename(self, job: str) -> str:
+        self._pictures.pop(self._names.get(job, ""), None)
+        name = uuid.uuid4().hex
+        self._names[job], self._pictures[name] = name, job
+        return name
+
+    def _returned(self, name: str) -> None:
+        job = self._pictures.get(name)
+        if job is not None:
+            self.apply(queues.Requeued(frozenset({job})))
 
     def _happened(self, event: wire.Event) -> None:
         job = getattr(event, "job", "")
@@ -215,9 +234,14 @@ class RestoreSession(QObject):
                 self._preview_jobs.discard(job)
                 if isinstance(event, wire.Failed):
                     self.preview_failed.emit(event)
-        elif isinstance(event, wire.BandReady):
+        elif job in self._pictures and not isinstance(event, wire.Ready):
+            self._restoring(replace(event, job=self._pictures[job]))
+
+    def _restoring(self, event: wire.Event) -> None:
+        """News of a picture of the queue, under the picture's own name."""
+        if isinstance(event, wire.BandReady):
             self.band_came.emit(event)
-        elif not isinstance(event, wire.Ready):
+        else:
             self.apply(event)
             if isinstance(event, wire.Terminal):
                 self.job_ended.emit(event)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from msgspec.structs import replace
-from PySide6.QtCore import QMimeData, QSettings, QSize, Qt, QTimer, QUrl
+from PySide6.QtCore import QMimeData, QProcess, QSettings, QSize, Qt, QTimer, QUrl
 from PySide6.QtGui import (
     QAction,
     QCloseEvent,
@@ -320,6 +320,10 @@ class Window(QMainWindow):
         self.hide()
         self.session.stop()
         self.pictures.stop()
+        for process in self.findChildren(QProcess):
+            process.blockSignals(True)
+            process.kill()
+            process.waitForFinished(3000)
         event.accept()
 
 

@@ -46,6 +46,7 @@ class PictureClient(QObject):
         self._given: dict[str, messages.Request] = {}
         self._waiting: list[messages.Request] = []
         self._numbers = itertools.count()
+        self._stopped = False
 
     def thumbnail(self, key: str, path: str, side: int) -> None:
         self._ask(
@@ -95,14 +96,17 @@ class PictureClient(QObject):
 
     def stop(self) -> None:
         """At the end of the application. Blocks for a moment."""
+        self._stopped = True
         process, self._process = self._process, None
         if process is not None:
             process.ended.disconnect(self._ended)
             process.end(Outcome("stopped"))
-            process.wait(1000)
+            process.wait(3000)
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _ask(self, request: messages.Request, answer: Answered) -> None:
+        if self._stopped:
+            return
         self._answers[request.key] = answer
         if isinstance(request, messages.Thumbnail):
             self._waiting.append(request)

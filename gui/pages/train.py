@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import tempfile
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from PySide6.QtCore import QProcess, Qt, Signal
+from PySide6.QtCore import QProcess, Qt, QTemporaryDir, Signal
 from PySide6.QtGui import QPixmap
 from PySide6.QtWidgets import (
     QButtonGroup,
@@ -54,7 +53,7 @@ class TrainPage(QWidget):
         self._root = root
         self._program = program
         self._running: dict[str, QProcess] = {}
-        self._sheets = tempfile.TemporaryDirectory(prefix="pellucid-sheet-")
+        self._sheets = QTemporaryDir()
         self._seed = 0
         self._recipes_read = False
         self._build()
@@ -361,7 +360,7 @@ class TrainPage(QWidget):
         if recipe is None or not sources:
             return
         self._sheet.setText(self.tr("Damaging twelve samples…"))
-        folder = Path(self._sheets.name) / f"{recipe}-{self._seed}"
+        folder = Path(self._sheets.path()) / f"{recipe}-{self._seed}"
         words = ["degrade", *sources, "-o", str(folder), "--recipe", recipe, "--seed", str(self._seed)]
 
         def done(code: int, records: list[dict[str, Any]], complaint: str) -> None:

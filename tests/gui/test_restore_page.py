@@ -1,0 +1,326 @@
+"""The restore page over a real (fake) worker process: drop, restore, look, cancel, crash, go on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from msgspec.structs import replace
+from PIL import Image
+from PySide6.QtCore import QMimeData, QPoint, QPointF, QRectF, Qt, QTimer, QUrl
+from PySide6.QtGui import QDragEnterEvent, QDropEvent, QGuiApplication, QImage
+from PySide6.QtWidgets import QApplication
+from pytestqt.qtbot import QtBot
+
+from engine import wire
+from gui.settings import Settings
+from gui.state.queue import Item
+from gui.window import Window
+
+Open = Callable[..., Window]
+WAIT = 15000
+
+
+def states(window: Window) -> list[str]:
+    return [item.state for item in window.session.queue.items]
+
+
+def drop(window: Window, data: QMimeData) -> bool:
+    """As from a file manager; True: taken."""
+    where = QPoint(300, 300)
+    buttons, keys = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    enter = QDragEnterEvent(where, Qt.DropAction.CopyAction, data, buttons, keys)
+    QApplication.sendEvent(window, enter)
+    if not enter.isAccepted():
+        return False
+    event = QDropEvent(QPointF(where), Qt.DropAction.CopyAction, data, buttons, keys)
+    QApplication.sendEvent(window, event)
+    return event.isAccepted()
+
+
+def urls(*paths: str) -> QMimeData:
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(path) for path in paths])
+    return data
+
+
+def test_dropped_pictures_are_restored_and_shown(qtbot: QtBot, open_window: Open, pictures: list[str]) -> None:
+    window = open_window()
+    window.begin([])
+    data = urls(*pictures)
+    assert drop(window, data)
+    qtbot.waitUntil(lambda: states(window) == ["done"] * 3, timeout=WAIT)
+    for item, path in zip(window.session.queue.items, pictures, strict=True):
+        with Image.open(item.target) as result, Image.open(path) as source:
+            assert result.size == (source.width * 4, source.height * 4)
+    page = window.restore_page
+    qtbot.waitUntil(lambda: page._after is not None, timeout=WAIT)
+    assert page._after is not None
+    assert (page.view.state.document_width, page.view.state.document_height) == (page._after.width, page._after.height)
+    assert window.restore_page.stack.currentIndex() == 1
+
+
+def test_the_result_on_the_screen_is_the_result_in_the_file(
+    qtbot: QtBot, open_window: Open, pictures: list[str]
+) -> None:
+    window = open_window()
+    window.session.add_paths(pictures[:1])
+    page = window.restore_page
+    qtbot.waitUntil(lambda: states(window) == ["done"] and page._after is not None, timeout=WAIT)
+    assert page._after is not None
+    with Image.open(window.session.queue.items[0].target) as result:
+        np.testing.assert_array_equal(page._after.arrays[0], np.asarray(result))
+
+
+def test_a_folder_is_walked_and_what_is_no_picture_is_refused_by_name(
+    qtbot: QtBot, open_window: Open, pictures: list[str], tmp_path: Path
+) -> None:
+    notes = tmp_path / "notes.txt"
+    notes.write_text("no picture")
+    window = open_window(settings=Settings(start_at_once=False))
+    data = urls(str(Path(pictures[0]).parent), str(notes))
+    assert drop(window, data)
+    qtbot.waitUntil(lambda: len(states(window)) == 3, timeout=WAIT)
+    assert {item.root for item in window.session.queue.items} == {str(Path(pictures[0]).parent)}
+    assert "notes.txt" in window.restore_page.banner.text()
+    assert not drop(window, urls(str(notes)))
+
+
+def test_a_pasted_picture_becomes_a_file_and_a_pasted_list_of_files_is_taken(
+    qtbot: QtBot, open_window: Open, pictures: list[str]
+) -> None:
+    window = open_window(settings=Settings(start_at_once=False))
+    image = QImage(20, 10, QImage.Format.Format_RGB32)
+    image.fill(0x336699)
+    QGuiApplication.clipboard().setImage(image)
+    window._paste()
+    (item,) = window.session.queue.items
+    with Image.open(item.source) as kept:
+        assert kept.size == (20, 10)
+    data = QMimeData()
+    data.setText("\n".join(QUrl.fromLocalFile(path).toString() for path in pictures))
+    QGuiApplication.clipboard().setMimeData(data)
+    window._paste()
+    assert [item.source for item in window.session.queue.items[1:]] == pictures
+
+
+def test_one_broken_file_fails_alone_with_its_sentence(
+    qtbot: QtBot, open_window: Open, pictures: list[str], tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"\xff\xd8\xff\xe0 not a picture")
+    window = open_window()
+    window.session.add_paths([pictures[0], str(broken), pictures[1]])
+    qtbot.waitUntil(lambda: states(window) == ["done", "failed", "done"], timeout=WAIT)
+    assert "broken.jpg" in window.restore_page.banner.text()
+
+
+def test_cancel_pause_and_retry(
+    qtbot: QtBot, open_window: Open, pictures: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PELLUCID_FAKE_DELAY", "0.1")
+    window = open_window()
+    session = window.session
+    session.add_paths(pictures)
+    qtbot.waitUntil(lambda: states(window)[0] == "running", timeout=WAIT)
+    session.pause(True)
+    qtbot.wait(300)
+    fraction = session.queue.items[0].fraction
+    qtbot.wait(300)
+    assert session.queue.items[0].fraction <= fraction + 0.13
+    assert states(window)[0] == "running"
+    first = session.queue.items[0].job
+    session.cancel(frozenset({first}))
+    qtbot.waitUntil(lambda: states(window)[0] == "cancelled", timeout=WAIT)
+    session.cancel(frozenset(item.job for item in session.queue.items))
+    session.pause(False)
+    qtbot.waitUntil(lambda: states(window) == ["cancelled"] * 3, timeout=WAIT)
+    session.retry(frozenset({first}))
+    qtbot.waitUntil(lambda: states(window)[0] == "done", timeout=WAIT)
+
+
+def test_a_killed_worker_is_told_and_the_queue_goes_on(
+    qtbot: QtBot, open_window: Open, pictures: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PELLUCID_FAKE_DELAY", "0.05")
+    window = open_window()
+    window.session.add_paths(pictures)
+    qtbot.waitUntil(lambda: states(window)[0] == "running", timeout=WAIT)
+    os.kill(window.session.client.pid, signal.SIGKILL)
+    qtbot.waitUntil(lambda: states(window) == ["crashed", "done", "done"], timeout=WAIT)
+    assert "SIGKILL" in window.restore_page.banner.text()
+    assert not list((Path(window.settings.output_folder)).glob("one*"))
+
+
+def test_a_hopeless_worker_leaves_the_queue_waiting_and_offers_another_try(
+    qtbot: QtBot, open_window: Open, pictures: list[str]
+) -> None:
+    window = open_window("dies_at_start")
+    window.session.add_paths(pictures)
+    qtbot.waitUntil(lambda: window.session.client.state == "broken", timeout=WAIT)
+    qtbot.wait(100)
+    assert states(window) == ["waiting"] * 3
+    assert "code 3" in window.restore_page.banner.text()
+
+
+def test_an_unfinished_queue_is_offered_at_the_next_start(qtbot: QtBot, open_window: Open, pictures: list[str]) -> None:
+    settings = Settings(start_at_once=False)
+    window = open_window(settings=settings)
+    window.session.add_paths(pictures)
+    window.session.write_journal()
+    again = open_window(settings=settings)
+    again.begin([])
+    assert "3 pictures" in again.restore_page.banner.text()
+    button = next(b for b in again.restore_page.banner.findChildren(type(again.restore_page.start_button)) if b.text())
+    button.click()
+    qtbot.waitUntil(lambda: states(again) == ["done"] * 3, timeout=WAIT)
+
+
+def test_a_damaged_journal_is_kept_aside(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "queue.json").write_bytes(b'{"items": [{"jo')
+    window = open_window()
+    window.begin([])
+    assert window.restore_page.banner.text() == ""
+    assert (tmp_path / "state" / "queue.damaged").exists()
+
+
+def test_a_region_is_previewed_where_it_was_drawn(qtbot: QtBot, open_window: Open, pictures: list[str]) -> None:
+    window = open_window(settings=Settings(start_at_once=False))
+    page = window.restore_page
+    window.session.add_paths(pictures[:1])
+    qtbot.waitUntil(lambda: page._before is not None, timeout=WAIT)
+    page.view.region_chosen.emit(QRectF(0.25, 0.5, 0.5, 0.25))
+    qtbot.waitUntil(lambda: "live" in page._overlays, timeout=WAIT)
+    overlay = page._overlays["live"]
+    assert page._before is not None
+    assert overlay.area.x() * page._before.width == pytest.approx(0.25 * page._before.width, abs=0.5)
+    assert overlay.picture.width == round(0.5 * page._before.width) * 4
+    assert len(page.view.panes) == 2
+
+
+def test_the_slider_sends_the_newest_blend_and_never_queues_up(
+    qtbot: QtBot, open_window: Open, pictures: list[str]
+) -> None:
+    window = open_window(settings=Settings(start_at_once=False))
+    page = window.restore_page
+    window.begin([])
+    qtbot.waitUntil(lambda: bool(page._models), timeout=WAIT)
+    assert page.panel.alpha_slider.isVisible() is False or page.stack.currentIndex() == 0
+    window.session.add_paths(pictures[:1])
+    qtbot.waitUntil(lambda: page._before is not None and window.session.client.state == "ready", timeout=WAIT)
+    assert page.panel.alpha_slider.isVisible()
+    page.try_area(page._visible_area())
+    qtbot.waitUntil(lambda: "live" in page._overlays, timeout=WAIT)
+    sent: list[wire.PreviewRequest] = []
+    real = window.session.client.send
+    window.session.client.send = lambda request: (sent.append(request), real(request))  # type: ignore[assignment]
+    answers: list[wire.PreviewReady] = []
+    window.session.preview_came.connect(answers.append)
+    for value in range(0, 101, 5):
+        page.panel.alpha_slider.setValue(value)
+    qtbot.waitUntil(lambda: bool(answers), timeout=WAIT)
+    assert [request.options.alpha for request in sent] == [1.0]
+    assert window.settings.options.alpha == 1.0
+    assert window.settings.options.partner == "photo-compact-vivid"
+
+
+def test_blends_are_compared_side_by_side_and_left_again(qtbot: QtBot, open_window: Open, pictures: list[str]) -> None:
+    window = open_window(settings=Settings(start_at_once=False))
+    page = window.restore_page
+    window.begin([])
+    window.session.add_paths(pictures[:1])
+    qtbot.waitUntil(lambda: page._before is not None and bool(page._models), timeout=WAIT)
+    page.compare_blends()
+    qtbot.waitUntil(lambda: len(page.view.panes) == 6, timeout=WAIT)
+    assert [pane.title for pane in page.view.panes] == ["Before", "Faithful 0.00", "0.25", "0.50", "0.75", "Vivid 1.00"]
+    page.mode_buttons["divider"].click()
+    assert len(page.view.panes) == 1
+
+
+def test_the_panel_previews_name_and_size(qtbot: QtBot, open_window: Open, pictures: list[str]) -> None:
+    window = open_window(settings=Settings(start_at_once=False))
+    window.begin(pictures[:1])
+    page = window.restore_page
+    qtbot.waitUntil(lambda: page._before is not None and bool(page._models), timeout=WAIT)
+    panel = page.panel
+    assert panel._name_text.text() == "→ one_photo-compact_x4.png"
+    assert panel._size_text.text() == "60 × 40  →  240 × 160"
+    panel.size_box.setCurrentIndex(panel.size_box.findData(2.0))
+    panel.format_box.setCurrentIndex(panel.format_box.findData("tiff"))
+    assert panel._name_text.text() == "→ one_photo-compact_x2.tif"
+    assert window.session.settings.options.size == wire.Size(scale=2.0)
+    qtbot.waitUntil(lambda: (window._config / "settings.json").exists(), timeout=WAIT)
+
+
+def test_the_event_loop_is_never_held_for_long_while_a_large_picture_is_restored(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """24 megapixels come band by band while the loop's own CPU time between two beats is watched."""
+    monkeypatch.setenv("PELLUCID_FAKE_DELAY", "0.02")
+    monkeypatch.setenv("PELLUCID_FAKE_BANDS", "30")
+    rows, columns = np.mgrid[0:1000, 0:1500]
+    pixels = np.stack([rows % 256, columns % 256, (rows + columns) % 256], axis=-1).astype(np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "large.jpg")
+    window = open_window()
+    qtbot.waitUntil(window.isVisible)
+    busy: list[float] = []
+    last = time.thread_time()
+
+    def beat() -> None:
+        nonlocal last
+        busy.append(time.thread_time() - last)
+        last = time.thread_time()
+
+    timer = QTimer()
+    timer.setInterval(0)
+    timer.timeout.connect(beat)
+    timer.start()
+    window.session.add_paths([str(tmp_path / "large.jpg")])
+    qtbot.waitUntil(lambda: states(window) == ["done"], timeout=60000)
+    qtbot.wait(200)
+    timer.stop()
+    assert len(busy) > 100
+    assert max(busy) < 0.05
+
+
+def test_ten_thousand_pictures_stay_quick(qtbot: QtBot, open_window: Open) -> None:
+    window = open_window(settings=Settings(start_at_once=False))
+    started = time.thread_time()
+    window.session.add_items([Item(job=f"{n}", source=f"/p/{n}.png") for n in range(10000)])
+    first = window.session.queue.items[0].job
+    for n in range(20):
+        window.session.apply(
+            wire.Progress(job=first, tiles_done=n, tiles=20, megapixels_per_second=1.0, seconds_left=1.0)
+        )
+    assert time.thread_time() - started < 2.0
+
+
+def test_the_journal_is_never_half_written(open_window: Open, pictures: list[str], tmp_path: Path) -> None:
+    window = open_window(settings=Settings(start_at_once=False))
+    window.session.add_paths(pictures)
+    window.session.write_journal()
+    assert [path.name for path in (tmp_path / "state").iterdir()] == ["queue.json"]
+    window.session.remove(frozenset(item.job for item in window.session.queue.items))
+    window.session.write_journal()
+    assert not list((tmp_path / "state").iterdir())
+
+
+def test_a_result_of_another_scale_keeps_the_place_that_is_looked_at(
+    qtbot: QtBot, open_window: Open, pictures: list[str]
+) -> None:
+    window = open_window(settings=replace(Settings(), output_folder=str(Path(pictures[0]).parent), start_at_once=False))
+    page = window.restore_page
+    window.session.add_paths(pictures[:1])
+    qtbot.waitUntil(lambda: page._before is not None, timeout=WAIT)
+    page.view.zoom_by(8)
+    before = page.view.visible_area()
+    window.session.pause(False)
+    qtbot.waitUntil(lambda: page._after is not None, timeout=WAIT)
+    after = page.view.visible_area()
+    assert (after.x(), after.width()) == pytest.approx((before.x(), before.width()), abs=1e-6)

@@ -1,0 +1,179 @@
+"""The whole window: every control can be reached and has a name, themes switch, Qt is the one that works."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QObject, Qt
+from PySide6.QtGui import QAccessible
+from PySide6.QtWidgets import QAbstractButton, QApplication, QLabel, QWidget
+from pytestqt.qtbot import QtBot
+
+import gui
+from gui import theme
+from gui.settings import Settings
+from gui.window import Window
+
+Open = Callable[..., Window]
+GUI = Path(gui.__file__).parent
+SOURCES = sorted(GUI.rglob("*.py"))
+
+
+def ancestors(widget: QObject) -> list[QObject]:
+    parent = widget.parent()
+    return [] if parent is None else [parent, *ancestors(parent)]
+
+
+def controls(window: Window) -> Iterator[QWidget]:
+    for widget in window.findChildren(QWidget):
+        above = [type(parent).__name__ for parent in ancestors(widget)[:2]]
+        inner = widget.objectName().startswith("qt_") or "QComboBox" in above or "QSpinBox" in above
+        if widget.focusPolicy() & Qt.FocusPolicy.TabFocus and not inner:
+            yield widget
+
+
+def activate(qtbot: QtBot, window: Window) -> None:
+    window.activateWindow()
+    qtbot.waitUntil(window.isActiveWindow, timeout=5000)
+
+
+def test_every_control_has_a_name_and_a_role(qtbot: QtBot, open_window: Open, pictures: list[str]) -> None:
+    window = open_window(settings=Settings(start_at_once=False))
+    window.begin(pictures)
+    qtbot.waitUntil(lambda: bool(window.restore_page._models) and bool(window.session.queue.items), timeout=15000)
+    nameless, roleless = [], []
+    found = list(controls(window))
+    for widget in found:
+        interface = QAccessible.queryAccessibleInterface(widget)
+        name = widget.accessibleName() or (widget.text() if isinstance(widget, QAbstractButton) else "")
+        if not name and interface is not None:
+            name = interface.text(QAccessible.Text.Name)
+        if not name:
+            nameless.append(f"{type(widget).__name__} in {type(widget.parent()).__name__}")
+        if interface is not None and interface.role() in (QAccessible.Role.NoRole, QAccessible.Role.Client):
+            roleless.append(type(widget).__name__)
+    assert len(found) > 60
+    assert nameless == []
+    assert [name for name in roleless if name not in ("LossPlot",)] == []
+
+
+def test_the_tabulator_walks_through_the_page_and_comes_back(qtbot: QtBot, open_window: Open) -> None:
+    window = open_window(settings=Settings(start_at_once=False))
+    window.begin([])
+    activate(qtbot, window)
+    window.restore_page.drop_area.open_button.setFocus()
+    seen: list[QWidget] = []
+    for _step in range(40):
+        focused = QApplication.focusWidget()
+        assert focused is not None
+        if focused in seen:
+            break
+        seen.append(focused)
+        qtbot.keyClick(focused, Qt.Key.Key_Tab)
+    assert any(widget is window.restore_page.drop_area.open_button for widget in seen)
+    assert len(seen) >= 3
+
+
+def test_every_page_opens_in_both_themes_by_keyboard(qtbot: QtBot, qapp: QApplication, open_window: Open) -> None:
+    window = open_window()
+    window.begin([])
+    activate(qtbot, window)
+    for name in ("dark", "light"):
+        theme.apply(qapp, name)  # type: ignore[arg-type]
+        for number in range(window.pages.count()):
+            qtbot.keyClick(window, Qt.Key(Qt.Key.Key_1 + number), Qt.KeyboardModifier.ControlModifier)
+            assert window.pages.currentIndex() == number
+            window.grab()
+    window.rail.choose(0)
+
+
+@pytest.mark.parametrize("tokens", [theme.LIGHT, theme.DARK])
+def test_text_can_be_read_on_every_ground(tokens: theme.Tokens) -> None:
+    def luminance(colour: str) -> float:
+        channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    def contrast(one: str, other: str) -> float:
+        bright, dark = sorted((luminance(one), luminance(other)), reverse=True)
+        return (bright + 0.05) / (dark + 0.05)
+
+    pairs = [(tokens.on_accent, tokens.accent), (tokens.on_accent, tokens.accent_hover)]
+    for ink in (tokens.text, tokens.muted, tokens.accent, tokens.good, tokens.bad):
+        pairs += [(ink, tokens.surface), (ink, tokens.background)]
+    pairs += [(tokens.text, ground) for ground in (tokens.accent_soft, tokens.bad_soft, tokens.warning_soft)]
+    assert {pair: round(contrast(*pair), 2) for pair in pairs if contrast(*pair) < 4.5} == {}
+
+
+def test_models_and_doctor_are_read_from_the_command_line(qtbot: QtBot, open_window: Open) -> None:
+    window = open_window()
+    window.begin([])
+    qtbot.waitUntil(lambda: len(window.restore_page._models) == 3, timeout=15000)
+    page = window.settings_page
+    window.rail.choose(window.pages.count() - 1)
+    page.tabs.setCurrentIndex(1)
+    qtbot.waitUntil(lambda: bool(page._report), timeout=15000)
+    texts = [label.text() for label in page.findChildren(QLabel)]
+    assert "There is no NVIDIA driver." in texts
+    page.tabs.setCurrentIndex(2)
+    assert "msgspec" in page.licences.toPlainText()
+
+
+def test_using_a_model_chooses_it_with_its_partner(qtbot: QtBot, open_window: Open) -> None:
+    window = open_window()
+    window.begin([])
+    qtbot.waitUntil(lambda: bool(window.restore_page._models), timeout=15000)
+    window.use_model("photo-compact")
+    options = window.settings.options
+    assert (options.model, options.partner, options.alpha) == ("photo-compact", "photo-compact-vivid", 0.0)
+    window.use_model("classic")
+    assert (window.settings.options.model, window.settings.options.alpha) == ("classic", None)
+
+
+def test_the_window_imports_nothing_heavy() -> None:
+    code = (
+        "import gui.app, gui.window, sys;"
+        "print([m for m in sys.modules if m.split('.')[0] in ('torch', 'openvino', 'PIL', 'trainer', 'kernels')"
+        " or m in ('engine.image', 'engine.models', 'engine.runtime')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_no_python_threads_run_in_the_window() -> None:
+    for source in SOURCES:
+        if source.name != "process.py" or source.parent.name != "imaging":
+            names = {
+                alias.name.split(".")[0]
+                for node in ast.walk(ast.parse(source.read_text("utf-8")))
+                if isinstance(node, ast.Import | ast.ImportFrom)
+                for alias in (node.names if isinstance(node, ast.Import) else [ast.alias(node.module or "")])
+            }
+            assert not names & {"threading", "concurrent", "asyncio", "multiprocessing"}, source
+
+
+def test_only_plain_text_is_handed_to_tr() -> None:
+    """The extractor reads literals: a formatted string would never be found again."""
+    for source in SOURCES:
+        for node in ast.walk(ast.parse(source.read_text("utf-8"))):
+            if isinstance(node, ast.Call):
+                name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+                if name == "tr":
+                    assert isinstance(node.args[0], ast.Constant), f"{source}:{node.lineno}"
+
+
+def test_qt_keeps_its_references_to_none() -> None:
+    """One broken release lost one at every void call and aborted on Python 3.11 after some thousands."""
+    code = (
+        "import os, sys; os.environ['QT_QPA_PLATFORM'] = 'offscreen'; hold = [None] * 10**6\n"
+        "from PySide6.QtWidgets import QApplication, QLabel\n"
+        "app = QApplication([]); label = QLabel(); before = sys.getrefcount(None)\n"
+        "for number in range(2000): label.setNum(number)\n"
+        "sys.exit(abs(sys.getrefcount(None) - before) > 100)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from engine.degrade.bench import add_degrade_bench_parser
+
 
 def add_bench_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser("bench", help="measure speed, memory and seams on this machine")
@@ -12,6 +14,7 @@ def add_bench_parser(subparsers: Any) -> None:
     _add_tiling(kinds)
     _add_cpu(kinds)
     _add_memory(kinds)
+    add_degrade_bench_parser(kinds)
 
 
 def _add_tiling(kinds: Any) -> None:

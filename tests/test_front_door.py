@@ -68,3 +68,12 @@ def test_an_interrupted_command_ends_with_130(capsys: pytest.CaptureFixture[str]
 def test_wrong_usage_in_json_is_a_record(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["restore", "--json"]) == 2
     assert '"error": "usage"' in capsys.readouterr().out
+
+
+def test_completion_knows_every_command_and_survives_a_closed_pipe() -> None:
+    command = [sys.executable, "-m", "gui", "completion", "bash"]
+    script = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    for word in ("restore", "--max-megapixels", "evaluate", "degrade", "train", "--dry-run", "watch", "bench"):
+        assert word in script
+    piped = subprocess.run(f"{' '.join(command)} | head -1", shell=True, check=True, capture_output=True, text=True)
+    assert "Traceback" not in piped.stderr

@@ -136,7 +136,7 @@ def options_from(arguments: argparse.Namespace) -> RestoreOptions:
         ("--max-megapixels", arguments.max_megapixels, 0.000001, 1_000_000),
     ):
         if value is not None and not low <= value <= high:
-            raise PellucidError(Code.USAGE, f"{name} is {value:g}; it goes from {low:g} to {high:g}.")
+            raise PellucidError(Code.USAGE, f"{name} is {str(value)[:20]}; it goes from {low:g} to {high:g}.")
     return RestoreOptions(
         model=arguments.model,
         partner=arguments.partner,
@@ -207,7 +207,7 @@ class _Lines:
             case Restored():
                 self._output.say(
                     f"{event.target}  {event.width} x {event.height}, {event.seconds:.1f} s, "
-                    f"{event.megapixels_per_second:.2f} MP/s, {event.model} on {event.backend} {event.precision}"
+                    f"{event.megapixels_per_second:.2g} MP/s, {event.model} on {event.backend} {event.precision}"
                 )
             case Skipped():
                 self._output.say(f"{event.target}  skipped: {event.reason}")
@@ -258,7 +258,7 @@ class _Bars(_Lines):
                     self._tasks[event.job],
                     total=event.tiles,
                     completed=event.tiles_done,
-                    rate=f"{event.megapixels_per_second:.2f} MP/s",
+                    rate=f"{event.megapixels_per_second:.2g} MP/s",
                 )
             case Restored() | Skipped() | Failed() | Cancelled():
                 if (task := self._tasks.pop(event.job, None)) is not None:

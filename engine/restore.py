@@ -29,6 +29,7 @@ from engine.image.transparency import bleed_colours
 from engine.models.blend import blend
 from engine.models.library import default_model, find_by_hash, find_model, load
 from engine.models.model import Model
+from engine.options import check_options
 from engine.runtime.choose import open_session
 from engine.runtime.session import Session
 from engine.tiling.augment import AugmentedSession
@@ -128,6 +129,7 @@ class Restorer:
 
     def model_for(self, options: RestoreOptions) -> Model:
         """The model that the options name, blended with its partner where an alpha is given."""
+        check_options(options)
         key = (options.model, options.partner, options.alpha)
         with self._lock:
             if key not in self._models:

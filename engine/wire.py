@@ -10,7 +10,7 @@ made by the client from how the process ended.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -286,9 +286,22 @@ def encode(message: Request | Event) -> bytes:
 
 def decode_request(line: bytes) -> Request:
     """Raises msgspec.DecodeError (with the place of the fault) for anything that is not a request."""
-    return _request_decoder.decode(line)
+    return decode_json(_request_decoder, line)
 
 
 def decode_event(line: bytes) -> Event:
     """Raises msgspec.DecodeError (with the place of the fault) for anything that is not an event."""
-    return _event_decoder.decode(line)
+    return decode_json(_event_decoder, line)
+
+
+Decoded = TypeVar("Decoded")
+
+
+def decode_json(decoder: msgspec.json.Decoder[Decoded], text: bytes) -> Decoded:
+    """As the decoder does, but with msgspec.DecodeError also for what is not UTF-8 or is nested without end."""
+    try:
+        return decoder.decode(text)
+    except UnicodeDecodeError as error:
+        raise msgspec.DecodeError("it is not UTF-8") from error
+    except RecursionError as error:
+        raise msgspec.DecodeError("it is nested too deeply") from error

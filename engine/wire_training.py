@@ -27,6 +27,8 @@ from typing import Annotated, Any, Literal, Union
 import msgspec
 
 from engine.errors import Code, PellucidError
+from engine.toml_text import parse_toml
+from engine.wire import decode_json
 
 CONFIG_FILE = "config.toml"
 LOCK_FILE = "lock"
@@ -36,8 +38,8 @@ CHECKPOINTS_FOLDER = "checkpoints"
 MODELS_FOLDER = "models"
 PREVIEWS_FOLDER = "previews"
 
-Positive = Annotated[int, msgspec.Meta(ge=1)]
-NotNegative = Annotated[int, msgspec.Meta(ge=0)]
+Positive = Annotated[int, msgspec.Meta(ge=1, le=1 << 53)]
+NotNegative = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
 Probability = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 NotNegativeFloat = Annotated[float, msgspec.Meta(ge=0.0)]
 PositiveFloat = Annotated[float, msgspec.Meta(gt=0.0)]
@@ -280,11 +282,7 @@ def presets_folder() -> Path:
 
 def parse_config(text: str, source: str) -> TrainingConfig:
     """TOML text -> configuration. `source` names it in errors: an unknown key is one, and offers the nearest name."""
-    try:
-        tree = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise PellucidError(Code.CONFIG, f"{source} is not valid TOML: {error}.", source=source) from error
-    return config_from_tree(tree, source)
+    return config_from_tree(parse_toml(text, source), source)
 
 
 def config_from_tree(tree: dict[str, Any], source: str) -> TrainingConfig:
@@ -403,7 +401,7 @@ def override(tree: dict[str, Any], assignment: str) -> None:
         raise PellucidError(Code.USAGE, f"--set {assignment} does not read key=value.", value=assignment)
     try:
         value: Any = tomllib.loads(f"value = {text.strip()}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         value = text.strip()
     place: Any = tree
     for depth, key in enumerate(keys):
@@ -696,7 +694,7 @@ def encode_event(event: Event) -> bytes:
 
 def decode_event(line: bytes) -> Event:
     """Raises msgspec.DecodeError for anything that is not an event."""
-    return _event_decoder.decode(line)
+    return decode_json(_event_decoder, line)
 
 
 def encode_command(command: Command) -> bytes:
@@ -705,7 +703,7 @@ def encode_command(command: Command) -> bytes:
 
 def decode_command(text: bytes) -> Command:
     """Raises msgspec.DecodeError for anything that is not a command."""
-    return _command_decoder.decode(text)
+    return decode_json(_command_decoder, text)
 
 
 def encode_lock(info: LockInfo) -> bytes:
@@ -715,4 +713,4 @@ def encode_lock(info: LockInfo) -> bytes:
 
 def decode_lock(text: bytes) -> LockInfo:
     """Raises msgspec.DecodeError for anything that is not a lock."""
-    return _lock_decoder.decode(text.strip(b"\x00 \n"))
+    return decode_json(_lock_decoder, text.strip(b"\x00 \n"))

@@ -11,7 +11,6 @@ from __future__ import annotations
 import difflib
 import hashlib
 import math
-import tomllib
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
@@ -21,6 +20,7 @@ import msgspec
 from msgspec import inspect
 
 from engine.errors import Code, PellucidError
+from engine.toml_text import parse_toml, read_text
 
 Spread = Literal["even", "log", "square", "reciprocal"]
 Shape = Literal[
@@ -522,13 +522,7 @@ def recipe_source(name_or_path: str | Path) -> str:
 
 def parse_recipe(text: str, source: str = "the recipe") -> Recipe:
     """The recipe that a TOML text describes; `source` names it in errors."""
-    try:
-        raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise PellucidError(
-            Code.CONFIG, f"{source} is not valid TOML: {error}.", "Compare it with a bundled recipe.", source=source
-        ) from error
-    return recipe_from_plain(raw, source)
+    return recipe_from_plain(parse_toml(text, source, "Compare it with a bundled recipe."), source)
 
 
 def recipe_from_plain(raw: object, source: str = "the recipe") -> Recipe:
@@ -569,17 +563,15 @@ def _recipe_text(name_or_path: str | Path) -> tuple[str, str]:
             recipe=name,
         )
     try:
-        return path.read_text("utf-8"), str(path)
-    except FileNotFoundError as error:
+        return read_text(path), str(path)
+    except PellucidError as error:
+        if error.code is not Code.FILE_MISSING:
+            raise
         raise PellucidError(
             Code.FILE_MISSING,
             f"The recipe file {path} does not exist.",
             f"Bundled recipes: {', '.join(bundled_recipes())}.",
             path=str(path),
-        ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise PellucidError(
-            Code.FILE_UNREADABLE, f"The recipe file {path} cannot be read: {error}.", "", path=str(path)
         ) from error
 
 

@@ -84,8 +84,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
             on_picture=tell,
         )
     report = evaluation.report
-    written = list(write_outputs(evaluation, table=arguments.csv, json=arguments.report, sheet=arguments.sheet))
-    if arguments.gt:
+    if arguments.gt and report.pictures:
         headers, rows = report.rows()
         output.table(rows, headers)
         output.say(_protocol_in_a_sentence(report.protocol, report.border))
@@ -95,7 +94,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         output.warn(f"pellucid: {failure.name}: {failure.message}")
     if pairs.unused_truths:
         output.warn(f"pellucid: {_unused(pairs.unused_truths)} in {arguments.gt} not needed.")
-    for path in written:
+    for path in write_outputs(evaluation, table=arguments.csv, json=arguments.report, sheet=arguments.sheet):
         output.say(f"Written: {path}")
     output.line(report.summary())
     return SOME_FAILED if report.failed else DONE
@@ -177,7 +176,7 @@ def _saver(folder: Path, pairs: Pairs) -> Callable[[str, ImageBuffer], None]:
 
     def save(name: str, result: ImageBuffer) -> None:
         stem = Path(name).stem
-        write_image(folder / f"{stem if stems[stem] == 1 else name}.png", result)
+        write_image(result, folder / f"{stem if stems[stem] == 1 else name}.png", "png")
 
     return save
 

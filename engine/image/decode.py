@@ -198,8 +198,10 @@ def _open_png(path: Path, data: bytes) -> _Opened:
     header = headers.read_png(data)
 
     def decode() -> Pixels:
-        if header.bits == 16:
-            import imagecodecs  # Pillow would cut 16-bit colour down to 8
+        depth, colour = header.pixels[24], header.pixels[25]
+        if depth == 16 or (depth == 8 and (colour in (4, 6) or (colour in (0, 2) and not header.alpha))):
+            # Pillow would cut 16-bit colour down to 8, and take missing rows for black ones.
+            import imagecodecs
 
             return _with_channels(imagecodecs.png_decode(header.pixels))
         from PIL.PngImagePlugin import PngImageFile

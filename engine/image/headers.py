@@ -86,6 +86,8 @@ def read_png(data: bytes) -> Header:
         at = end
     if not seen_pixels:
         raise Damaged("it holds no pixels")
+    if colour == 3 and not any(chunk[4:8] == b"PLTE" for chunk in kept):
+        raise Damaged("its palette is missing")
     return Header(
         width,
         height,

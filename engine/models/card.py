@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -30,7 +30,7 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     output_range: ValueRange = "0..1"
     parameters: int = 0
     """Learnable values, exactly."""
-    halo: int | None = None
+    halo: Annotated[int, msgspec.Meta(ge=0, le=4096)] | None = None
     """Input pixels of context a tile needs on each side for tiled to equal whole within 1/255; None: not measured."""
     bad_precisions: list[str] = []
     """Precisions known to give wrong pictures, e.g. fp16 for SwinIR."""

@@ -31,6 +31,9 @@ ENDINGS = (".safetensors", *CHECKPOINT_ENDINGS, *NCNN_ENDINGS)
 
 def read_any_model(path: Path) -> Model:
     """A model from whatever file it is in: ours, safetensors or checkpoints of others, ncnn pairs."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        # A pipe would be waited for without end, a device read without end.
+        raise PellucidError(Code.FILE_UNREADABLE, f"{path} is not a regular file.", path=str(path))
     ending = path.suffix.lower()
     if ending in NCNN_ENDINGS:
         return read_ncnn(path)

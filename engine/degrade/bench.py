@@ -70,6 +70,10 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         rows.append((name, figures["torch_ms"], figures["native_ms"], figures["ratio"], rate, share))
     output.table(rows, _COLUMNS)
     threads = arguments.threads or usable_threads()
+    for batch in (16, 1024):
+        rate = bench_draws(batch)
+        output.line({"draw": batch, "plans_per_core_second": round(rate)})
+        output.say(f"Plans drawn for batches of {batch}: {rate:.0f} samples a second of one core.")
     whole = bench_whole(images, arguments.draws, threads, with_public=not arguments.no_public)
     whole["exact_ceiling_share"] = whole["exact_gflops"] / ceiling
     output.line({"whole": _rounded(whole), "batch": arguments.batch, "size": arguments.size, "draws": arguments.draws})
@@ -199,6 +203,19 @@ def bench_stages(images: npt.NDArray[np.float32], rounds: int) -> list[tuple[str
             figures = {"torch_ms": torch_ms, "native_ms": native_ms, "ratio": torch_ms / native_ms}
             results.append((name, {**figures, "gflop": operations / 1e9}))
     return results
+
+
+def bench_draws(batch: int, samples: int = 8192) -> float:
+    """Samples a second of one core that the second-order recipe is drawn for, batch by batch."""
+    from engine.degrade.plan import compile_recipe
+    from engine.degrade.recipe import load_recipe
+
+    compiled = compile_recipe(load_recipe("real-esrgan"))
+    compiled.draw(0, np.arange(batch), 400, 400)
+    start = time.process_time()
+    for first in range(0, samples, batch):
+        compiled.draw(0, np.arange(first, first + batch), 400, 400)
+    return samples / (time.process_time() - start)
 
 
 def bench_whole(images: npt.NDArray[np.float32], draws: int, threads: int, *, with_public: bool) -> dict[str, float]:

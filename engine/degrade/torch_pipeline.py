@@ -116,14 +116,16 @@ def sharpen_dense(images: Tensor, weight: float = 0.5, threshold: float = 10.0) 
 
 
 def sharpen_separable(images: Tensor, weight: float = 0.5, threshold: float = 10.0) -> Tensor:
-    """The same with two depthwise one-dimensional convolutions."""
+    """The same with two one-dimensional convolutions, laid out as torch is fastest: every plane its own group."""
+    b, c, h, w = images.shape
     line = _sharpening_line(images.device)
+    across = line.view(1, 1, 1, 51).repeat(b * c, 1, 1, 1)
+    down = line.view(1, 1, 51, 1).repeat(b * c, 1, 1, 1)
 
     def soften(picture: Tensor) -> Tensor:
-        c = picture.shape[1]
-        padded = functional.pad(picture, (25,) * 4, mode="reflect")
-        rows = functional.conv2d(padded, line.view(1, 1, 1, 51).repeat(c, 1, 1, 1), groups=c)
-        return functional.conv2d(rows, line.view(1, 1, 51, 1).repeat(c, 1, 1, 1), groups=c)
+        padded = functional.pad(picture, (25,) * 4, mode="reflect").reshape(1, b * c, h + 50, w + 50)
+        rows = functional.conv2d(padded, across, groups=b * c)
+        return functional.conv2d(rows, down, groups=b * c).reshape(b, c, h, w)
 
     return _sharpened(images, soften, weight, threshold)
 

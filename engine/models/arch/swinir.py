@@ -216,6 +216,17 @@ def torch_module(args: SwinIrArgs) -> torch.nn.Module:
             z: torch.Tensor = self.mlp(self.norm2(x))
             return x + z
 
+    def mask_on_device(height: int, width: int, device: torch.device) -> torch.Tensor:
+        """`shift_mask`, made where the picture is: no copy that a recorded CUDA graph could not repeat."""
+
+        def regions(length: int) -> torch.Tensor:
+            place = torch.arange(length, device=device)
+            return (place >= length - window).to(torch.int32) + (place >= length - window // 2).to(torch.int32)
+
+        y, x = regions(height).view(-1, 1, window, 1), regions(width).view(1, -1, 1, window)
+        region = (3 * y + x).reshape(-1, area)
+        return torch.where(region[:, :, None] == region[:, None, :], 0.0, MASKED)
+
     def closing_convolution() -> nn.Module:
         layers: list[nn.Module] = []
         for _, inputs, outputs, side in _residual_layers(args):
@@ -292,7 +303,7 @@ def torch_module(args: SwinIrArgs) -> torch.nn.Module:
                 mode = "reflect" if bottom < height and right < width else "replicate"
                 picture = functional.pad(picture, (0, right, 0, bottom), mode=mode)
             h, w = picture.shape[-2:]
-            mask = torch.from_numpy(shift_mask(h, w, window, window // 2)).to(picture.device)
+            mask = mask_on_device(h, w, picture.device)
             mean = self.get_buffer("mean")
             first = self.conv_first(picture - mean)
             x = self.patch_embed.get_submodule("norm")(first.permute(0, 2, 3, 1))
@@ -353,11 +364,14 @@ def openvino_graph(
         return ops.add(ops.matmul(x, graph.weight(f"{name}.weight"), False, True), graph.weight(f"{name}.bias"))
 
     def attention(x: Node, name: str, heads: int, shifted: bool) -> Node:
-        qkv = ops.reshape(linear(x, f"{name}.qkv"), shape(-1, area, 3, heads, c // heads), False)
-        q, k, v = (
-            ops.squeeze(part, graph.constant([0], np.int64))
-            for part in ops.split(ops.transpose(qkv, shape(2, 0, 3, 1, 4)), rows, 3).outputs()
-        )
+        def to_heads(y: Node) -> Node:
+            """(pixels, c) -> (windows, heads, area, c / heads)."""
+            return ops.transpose(ops.reshape(y, shape(-1, area, heads, c // heads), False), shape(0, 2, 1, 3))
+
+        # Three products instead of one: what each gives can be turned inside the plugin's fused attention.
+        parts = ops.split(graph.weight(f"{name}.qkv.weight"), rows, 3).outputs()
+        biases = ops.split(graph.weight(f"{name}.qkv.bias"), rows, 3).outputs()
+        q, k, v = (to_heads(ops.add(ops.matmul(x, w, False, True), b)) for w, b in zip(parts, biases, strict=True))
         q = ops.multiply(q, graph.constant((c // heads) ** -0.5))
         table = ops.gather(graph.weight(f"{name}.relative_position_bias_table"), pairs, rows)
         bias = ops.transpose(ops.reshape(table, shape(1, area, area, heads), False), shape(0, 3, 1, 2))

@@ -83,12 +83,12 @@ def load_start(generator: Generator, facts: GeneratorFacts, path: str) -> None:
     from engine.models.files import read_model
 
     model = read_model(Path(path).expanduser())
-    own = facts.architecture.write_arguments(facts.args)
-    if model.card.architecture != facts.architecture.id or dict(model.card.arguments) != own:
+    same = model.card.architecture == facts.architecture.id
+    if not same or facts.architecture.read_arguments(model.card.arguments) != facts.args:
         raise PellucidError(
             Code.MODELS_DIFFER,
-            f"model.start = {path} is a {model.card.architecture} with {model.card.arguments}, "
-            f"but a {facts.architecture.id} with {own} is to be trained.",
+            f"model.start = {path} is a {model.card.architecture} with {model.card.arguments}, but a "
+            f"{facts.architecture.id} with {facts.architecture.write_arguments(facts.args)} is to be trained.",
             path=path,
         )
     state = {name: torch.from_numpy(array.copy()) for name, array in model.weights.items()}

@@ -1,0 +1,247 @@
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from engine.models.files import read_model
+from engine.wire_training import Paused, Progress, RunStarted, SaveConfig
+from tests.trainer.tiny import draw_picture
+from trainer.cli import main, spoken_time
+from trainer.rundir import RunFolder
+
+TINY = [
+    "model.arguments={features=8,convolutions=2}",
+    "data.batch=4",
+    "data.crop=32",
+    "data.workers=0",
+    "data.cache_mb=4",
+    "stages.0.iterations=6",
+    "stages.0.schedule.warmup=0",
+    "validation.every=3",
+    "save.every=3",
+    "speed.device=cpu",
+    "speed.threads=1",
+]
+SETTINGS = [word for assignment in TINY for word in ("--set", assignment)]
+
+Lines = list[dict[str, object]]
+Run = Callable[..., tuple[int, Lines]]
+
+
+@pytest.fixture(autouse=True)
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PELLUCID_RUNS", str(tmp_path / "runs"))
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def pellucid(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a command with --json and reads its lines."""
+
+    def run(*words: str) -> tuple[int, Lines]:
+        capsys.readouterr()
+        code = main([*words, "--json"])
+        return code, [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+    return run
+
+
+def test_a_preset_trains_to_a_model_that_opens_at_once(
+    pellucid: Run, photos: Path, pairs: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "my run 🎞"
+    words = ["train", "quick-try", "--data", str(photos), "--validation", str(pairs), "--run", str(run), *SETTINGS]
+    code, lines = pellucid(*words)
+    assert code == 0
+    assert [line["type"] for line in lines[:2]] == ["RunStarted", "StageStarted"]
+    summary = lines[-1]
+    assert summary["state"] == "finished"
+    assert summary["iteration"] == 6
+    card = read_model(run / "models" / "quick-try.safetensors").card
+    assert (card.architecture, card.scale, card.role, card.parameters) == ("compact", 4, "psnr", 4920)
+    assert len(card.recipe) == 64
+    assert {score.metric for score in card.scores} == {"psnr", "ssim"}
+    assert read_model(run / "models" / "quick-try-best.safetensors").weights
+    previews = sorted((run / "previews").rglob("*.png"))
+    assert [path.name for path in previews[:2]] == ["00000003.png", "00000006.png"]
+    with Image.open(previews[0]) as image:
+        assert image.size == (4 * 80 + 3 * 4, 64)
+    assert not list(run.glob("*.cache"))
+
+
+def test_people_get_sentences(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "quick-try", "--data", str(photos), "--run", str(tmp_path / "r"), *SETTINGS]) == 0
+    said = capsys.readouterr().out
+    assert "iteration 0 of 6" in said
+    assert "validation (y): psnr" in said
+    assert "Finished after 6 iterations." in said
+    assert "kept out of training" in said
+
+
+def test_a_dry_run_shows_everything_and_leaves_nothing(pellucid: Run, photos: Path, runs: Path) -> None:
+    code, lines = pellucid("train", "quick-try", "--data", str(photos), "--dry-run", *SETTINGS)
+    assert code == 0
+    summary = lines[-1]
+    assert summary["fits"] is True
+    assert summary["parameters"] == 4920
+    assert float(str(summary["seconds"])) > 0
+    assert float(str(summary["memory_mb"])) > 0
+    assert "features = 8" in str(summary["config"]) or '"features" = 8' in str(summary["config"])
+    assert not runs.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["train"], 2, "Name a preset"),
+        (["train", "quick-try"], 1, "No pictures are named"),
+        (["train", "quicktry"], 1, "Did you mean quick-try?"),
+        (["train", "quick-try", "--data", "/absent-folder"], 1, "no folder /absent-folder"),
+        (["train", "quick-try", "--set", "data.crop=130"], 1, "multiple of the scale"),
+        (["train", "quick-try", "--set", "model.architecture=compact-61"], 1, "compact-16"),
+        (["train", "--resume", "nowhere"], 1, "no run nowhere"),
+        (["runs", "pause", "nowhere"], 1, "no run nowhere"),
+        (["watch", "nowhere"], 1, "no run nowhere"),
+        (["dataset", "check", "/absent-folder"], 1, "no folder"),
+        (["train", "quick-try", "--dateset", "x"], 2, "no option --dateset"),
+    ],
+)
+def test_wrong_words_end_in_a_sentence(
+    words: list[str], code: int, said: str, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if "model.architecture" in " ".join(words):
+        words = [*words, "--data", str(photos)]
+    assert main(words) == code
+    captured = capsys.readouterr()
+    assert said in captured.err
+    assert "Traceback" not in captured.err
+
+
+def test_a_run_is_never_overwritten(pellucid: Run, photos: Path, tmp_path: Path) -> None:
+    words = ["train", "quick-try", "--data", str(photos), "--run", str(tmp_path / "r"), *SETTINGS]
+    assert pellucid(*words)[0] == 0
+    code, lines = pellucid(*words)
+    assert code == 2
+    assert "already holds a run" in str(lines[-1]["message"])
+
+
+def test_runs_are_listed_shown_and_exported(pellucid: Run, photos: Path, runs: Path, tmp_path: Path) -> None:
+    assert pellucid("runs", "list")[1] == [{"runs": 0, "folder": str(runs)}]
+    pellucid("train", "quick-try", "--data", str(photos), *SETTINGS)
+    code, lines = pellucid("runs", "list")
+    assert code == 0
+    (run, summary) = lines
+    assert summary["runs"] == 1
+    assert (run["state"], run["iteration"], run["iterations"], run["pid"]) == ("finished", 6, 6, None)
+    name = Path(str(run["run"])).name
+    assert name.startswith("quick-try-")
+    assert pellucid("runs", "show", name)[1][-1]["state"] == "finished"
+    for target in ("c.csv", "c.png"):
+        assert pellucid("runs", "export", name, "-o", str(tmp_path / target))[0] == 0
+        assert (tmp_path / target).stat().st_size > 100
+    assert pellucid("runs", "export", name, "-o", str(tmp_path / "tb"))[0] == 0
+    assert len(list((tmp_path / "tb").iterdir())) == 1
+    assert pellucid("runs", "export", name, "-o", str(tmp_path / "c.xls"))[0] == 2
+    code, lines = pellucid("watch", name)
+    assert code == 0
+    assert lines[-1]["state"] == "finished"
+    assert lines[0]["type"] == "RunStarted"
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.05)
+
+
+def test_a_detached_run_is_paused_woken_saved_and_stopped(pellucid: Run, photos: Path, tmp_path: Path) -> None:
+    path = tmp_path / "r"
+    words = ["train", "quick-try", "--data", str(photos), "--run", str(path), "--detach", *SETTINGS]
+    code, lines = pellucid(*words, "--set", "stages.0.iterations=100000", "--set", "validation.every=0")
+    assert code == 0
+    assert lines[-1]["state"] == "running"
+    run = RunFolder(path)
+    wait_until(lambda: any(isinstance(event, Progress) for event, _ in run.events()))
+    assert pellucid("runs", "pause", str(path))[0] == 0
+    wait_until(lambda: any(isinstance(event, Paused) for event, _ in run.events()))
+    assert pellucid("runs", "show", str(path))[1][-1]["state"] == "paused"
+    count = len(list(run.events()))
+    time.sleep(0.5)
+    assert len(list(run.events())) == count
+    code, lines = pellucid("train", "--resume", str(path))
+    assert code == 2
+    assert "already being worked on" in str(lines[-1]["message"])
+    assert pellucid("runs", "resume", str(path))[0] == 0
+    assert pellucid("runs", "save", str(path))[0] == 0
+    wait_until(lambda: (path / "models" / "quick-try.safetensors").exists())
+    assert pellucid("runs", "stop", str(path))[0] == 0
+    wait_until(lambda: run.owner() is None)
+    shown = pellucid("runs", "show", str(path))[1][-1]
+    assert (shown["state"], shown["pid"]) == ("stopped", None)
+    assert "asked to stop" in str(shown["sentence"])
+    code, lines = pellucid("runs", "stop", str(path))
+    assert code == 2
+    assert "Nothing works on" in str(lines[-1]["message"])
+    # and on again, in a process of its own
+    assert pellucid("runs", "resume", str(path))[0] == 0
+    starts = [event for event, _ in run.events() if isinstance(event, RunStarted)]
+    assert [event.resumed for event in starts] == [False, True]
+    assert starts[1].iteration == shown["iteration"]
+    assert pellucid("runs", "stop", str(path))[0] == 0
+    wait_until(lambda: run.owner() is None)
+
+
+def test_a_detached_run_that_cannot_start_says_why_at_once(pellucid: Run, photos: Path, tmp_path: Path) -> None:
+    path = tmp_path / "r"
+    words = ["train", "quick-try", "--data", str(photos), "--run", str(path), "--detach", *SETTINGS]
+    code, lines = pellucid(*words, "--set", "speed.device=cuda:7")
+    assert code == 1
+    assert "cuda:7" in str(lines[-1]["message"])
+
+
+def test_a_run_whose_process_vanished_is_called_interrupted(pellucid: Run, photos: Path, tmp_path: Path) -> None:
+    from tests.trainer.tiny import tiny_config
+
+    run = RunFolder(tmp_path / "runs" / "gone")
+    config = tiny_config(photos)
+    run.create(config)
+    started = RunStarted(
+        time=1.0, pid=1, version="0", resumed=False, iteration=0, images=0, iterations=8, device="cpu",
+        precision="fp32", threads=1, workers=0, processes=1, parameters=1, pictures=1,
+    )  # fmt: skip
+    from engine.wire_training import encode_event
+
+    run.events_file.write_bytes(encode_event(started))
+    assert pellucid("runs", "show", "gone")[1][-1]["state"] == "interrupted"
+    assert config.save == SaveConfig(every=3)
+
+
+def test_the_dataset_check_reports_and_judges(pellucid: Run, photos: Path) -> None:
+    code, lines = pellucid("dataset", "check", str(photos), "--crop", "32")
+    assert code == 0
+    assert lines[-1]["healthy"] is True
+    assert lines[-1]["pictures"] == 6
+    (photos / "broken.png").write_bytes(b"no picture")
+    draw_picture(99, 20, 20).save(photos / "small.png")
+    code, lines = pellucid("dataset", "check", str(photos), "--crop", "32", "--validation", str(photos))
+    assert code == 1
+    assert lines[-1]["healthy"] is False
+    assert {line["kind"] for line in lines[:-1]} == {"unreadable", "too-small", "leak"}
+    assert all(line["advice"] for line in lines[:-1])
+
+
+def test_presets_are_listed(pellucid: Run) -> None:
+    code, lines = pellucid("train", "--presets")
+    assert code == 0
+    assert {"quick-try", "my-photos", "s0", "s1-gan", "s4-gan-23"} <= {str(line["preset"]) for line in lines}
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(5, "5 s"), (600, "10 min"), (9000, "2.5 h"), (400000, "4.6 days")])
+def test_times_are_told_as_people_do(seconds: float, text: str) -> None:
+    assert spoken_time(seconds) == text

@@ -12,6 +12,8 @@
 
 #if defined(__CUDACC__)
 #define PELLUCID_HD __host__ __device__ __forceinline__
+#elif defined(PELLUCID_SANITIZE)
+#define PELLUCID_HD inline  // inlined by force, every check is compiled over and over
 #elif defined(_MSC_VER)
 #define PELLUCID_HD __forceinline
 #else

@@ -34,13 +34,13 @@ double exponential(double x) {
     const double r = (x - n * LN2_HIGH) - n * LN2_LOW;
     double sum = 1.0;
     for (int k = 16; k >= 1; --k) sum = 1.0 + sum * r / k;
-    return sum * from_bits((static_cast<int64_t>(n) + 1023) << 52);
+    return sum * from_bits((static_cast<int64_t>(n) + 1023) * (int64_t{1} << 52));
 }
 
 double logarithm(double x) {
     int64_t bits = to_bits(x);
     int64_t exponent = (bits - to_bits(0.70710678118654752440)) >> 52;
-    const double m = from_bits(bits - (exponent << 52));
+    const double m = from_bits(bits - exponent * (int64_t{1} << 52));
     const double s = (m - 1.0) / (m + 1.0), z = s * s;
     double sum = 0.0;
     for (int k = 25; k >= 3; k -= 2) sum = (sum + 1.0 / k) * z;

@@ -9,6 +9,12 @@
 namespace pellucid {
 namespace {
 
+#if defined(PELLUCID_SANITIZE)
+constexpr bool ALWAYS_FRESH = true;  // exactly as large as asked for, so that the sanitizer sees every step beyond
+#else
+constexpr bool ALWAYS_FRESH = false;
+#endif
+
 // Floats that start on a cache line, zero when first made.
 class Buffer {
   public:
@@ -18,7 +24,7 @@ class Buffer {
     ~Buffer() { release(); }
 
     float* at_least(size_t floats) {
-        if (floats > size_) {
+        if (floats > size_ || ALWAYS_FRESH) {
             release();
             data_ = static_cast<float*>(::operator new(floats * sizeof(float), std::align_val_t{64}));
             size_ = floats;

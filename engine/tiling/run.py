@@ -63,18 +63,18 @@ def plan_for(height: int, width: int, info: SessionInfo, settings: TilingSetting
     When nobody says how much memory to take, it is 640 MiB, or as much more (to a quarter of what is free) as it takes
     to make nine tenths of the work useful: a network with a large halo pays for small tiles many times over.
     """
-    memory = settings.memory
+    if settings.memory or settings.tile:
+        return _plan_within(height, width, info, settings, settings.memory or _DEFAULT_MEMORY)
     free = available_memory() // 4
-    while True:
-        plan = _plan_within(height, width, info, settings, memory or min(_DEFAULT_MEMORY, free))
-        if (
-            settings.memory
-            or settings.tile
-            or plan.useful_share >= _USEFUL_SHARE
-            or (memory or _DEFAULT_MEMORY) >= free
-        ):
+    most = _plan_within(height, width, info, settings, free)
+    share = min(_USEFUL_SHARE, most.useful_share)
+    memory = min(_DEFAULT_MEMORY, free)
+    while memory < free:
+        plan = _plan_within(height, width, info, settings, memory)
+        if plan.useful_share >= share:
             return plan
-        memory = min(int((memory or _DEFAULT_MEMORY) * 1.25), free)
+        memory = int(memory * 1.25)
+    return most
 
 
 def _plan_within(height: int, width: int, info: SessionInfo, settings: TilingSettings, memory: int) -> Plan:

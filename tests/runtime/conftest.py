@@ -25,7 +25,7 @@ SMALL_NETS: dict[str, tuple[str, msgspec.Struct]] = {
     "msrresnet-x3": ("msrresnet", MsrResNetArgs(features=8, blocks=4, scale=3)),
     "srresnet": ("srresnet", SrResNetArgs(features=8, blocks=16)),
     "srresnet-tanh-x2": ("srresnet", SrResNetArgs(features=8, blocks=4, scale=2, head="tanh")),
-    "rrdbnet": ("rrdbnet", RrdbNetArgs(features=8, growth=4, blocks=23)),
+    "rrdbnet": ("rrdbnet", RrdbNetArgs(features=8, growth=4, blocks=8)),
     "rrdbnet-x2": ("rrdbnet", RrdbNetArgs(features=8, growth=4, blocks=3, scale=2)),
     "shufflemixer": ("shufflemixer", ShuffleMixerArgs(features=16)),
     "latticenet": ("latticenet", LatticeNetArgs(features=16, narrow=12)),

@@ -93,13 +93,14 @@ def test_tiles_equal_the_whole_within_one_step_at_the_default_halo(small_model: 
     model = small_model(name)
     session = OpenVinoSession(model, precision="fp32")
     multiple = session.info.multiple
-    for height, width in ((101, 77), (64, 143), (33, 40)):
+    wide = session.info.halo > 40  # then only a picture wider than that is cut at all
+    for height, width in ((41, 331),) if wide else ((101, 77), (64, 143), (33, 40)):
         picture = natural_picture(height, width, seed=4)
         # What a whole picture is to a network that needs multiples: continued by reflection, and cropped.
         padded = np.pad(picture, ((0, 0), (0, -height % multiple), (0, -width % multiple)), mode="reflect")
         scale = session.info.scale
         whole = run_whole(session, padded)[:, : height * scale, : width * scale]
-        for tile in (24, 37, 64, 96):
+        for tile in (60, 113) if wide else (24, 37, 64, 96):
             difference = np.abs(restore(session, picture, tile) - whole).max()
             assert difference <= 1 / 255, (height, width, tile)
 
@@ -204,7 +205,7 @@ def test_weights_of_another_network_are_refused_by_name(small_model: MakeModel) 
 
 def test_a_running_tile_ends_soon_when_interrupted(small_model: MakeModel) -> None:
     session = OpenVinoSession(small_model("rrdbnet"), precision="fp32", streams=1, threads=1)
-    picture = natural_picture(128, 160, seed=10)
+    picture = natural_picture(200, 200, seed=10)
     small = natural_picture(16, 16, seed=10)
     before = run_whole(session, small)
     outcome: list[BaseException | None] = []

@@ -16,7 +16,9 @@ from scipy import ndimage
 
 from engine.errors import Cancelled, Code, OutOfMemory, PellucidError
 from engine.runtime.session import Batch, SessionInfo
+from engine.tiling import run
 from engine.tiling.augment import AugmentedSession
+from engine.tiling.plan import plan_bytes
 from engine.tiling.run import TilingReport, TilingSettings, find_fault, plan_for, restore_tiles
 from engine.tiling.source import InterleavedSource, read_tile
 
@@ -399,3 +401,24 @@ def test_eightfold_averages_flips_and_rotations() -> None:
     expected = (0.75 * source + 0.25 * neighbours / 4).repeat(2, 1).repeat(2, 2)
     np.testing.assert_allclose(result, expected, atol=1e-6)
     assert session.runs == 8
+
+
+def test_memory_is_taken_only_for_halos_that_need_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "available_memory", lambda: 16 << 30)
+
+    def planned(halo: int) -> tuple[float, int]:
+        info = replace(INFO, scale=4, halo=halo, streams=1, bytes_per_pixel=1500.0)
+        plan = plan_for(1000, 1000, info, TilingSettings())
+        return plan.useful_share, plan_bytes(plan, scale=4, streams=1, bytes_per_pixel=1500.0)
+
+    near, far = planned(8), planned(96)
+    assert near[0] >= 0.9
+    assert far[0] >= 0.9
+    assert near[1] <= 640 << 20
+    assert 640 << 20 < far[1] <= 4 << 30
+
+
+def test_a_memory_that_is_given_is_kept() -> None:
+    info = replace(INFO, scale=4, halo=96, streams=1, bytes_per_pixel=1500.0)
+    plan = plan_for(1000, 1000, info, TilingSettings(memory=300 << 20))
+    assert plan_bytes(plan, scale=4, streams=1, bytes_per_pixel=1500.0) <= 300 << 20

@@ -37,8 +37,8 @@ NAME = "openvino"
 
 _HINTS = {"fp32": "f32", "bf16": "bf16"}
 _ALIGNMENT = 64
-_COMPILED_SHAPES = 4
-"""How many shapes of tiles stay compiled."""
+_SHAPES_OF_ATTENTION = 4
+"""How many shapes of tiles stay compiled for networks that know no free shape."""
 _FIXED_FROM_PIXELS = 40_000
 """From this size on a two-part network is compiled for the very shape of a tile: half the memory for its body."""
 _FREE_SHAPE_FACTOR = 2.5
@@ -314,12 +314,20 @@ class OpenVinoSession:
             compiled = self._compiled.get(shape)
             if compiled is None:
                 compiled = self._compile(self._model_for(shape))
+                self._forget_shapes_but(shape)
                 self._compiled[shape] = compiled
-                fixed = [key for key in self._compiled if key != (0, 0)]
-                if len(fixed) > _COMPILED_SHAPES:
-                    del self._compiled[fixed[0]]
             self._compiled.move_to_end(shape)
             return compiled
+
+    def _forget_shapes_but(self, shape: tuple[int, int]) -> None:
+        """Every compiled shape holds the memory of its tile: of large ones only this and its transpose may stay."""
+        fixed = [key for key in self._compiled if key != (0, 0)]
+        if self._architecture.fixed_tile:
+            forgotten = fixed[: max(0, len(fixed) + 1 - _SHAPES_OF_ATTENTION)]
+        else:
+            forgotten = [] if shape == (0, 0) else [key for key in fixed if key not in (shape, shape[::-1])]
+        for key in forgotten:
+            del self._compiled[key]
 
     def _tail_graph(self) -> _Compiled:
         with self._building:

@@ -87,6 +87,15 @@ def test_body_and_tail_equal_the_whole_graph(small_model: MakeModel, name: str) 
     np.testing.assert_allclose(run_whole(session, picture), run_torch(model, picture), atol=2e-4)
 
 
+def test_only_the_newest_large_shape_and_its_transpose_stay_in_memory(small_model: MakeModel) -> None:
+    session = OpenVinoSession(small_model("msrresnet-x3"), precision="fp32")
+    for height, width in ((200, 201), (201, 200), (200, 210), (210, 200), (205, 200)):
+        picture = natural_picture(height, width, seed=3)
+        first = run_whole(session, picture)
+        np.testing.assert_array_equal(run_whole(session, picture), first)
+        assert set(session._compiled) <= {(0, 0), (height, width), (width, height)}
+
+
 @pytest.mark.parametrize("name", CONVOLUTIONAL)
 def test_tiles_equal_the_whole_within_one_step_at_the_default_halo(small_model: MakeModel, name: str) -> None:
     # LatticeNet weighs channels by their mean over all it sees: nothing makes its tiles exact, but they come this near.

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
 from typing import cast
 
 import numpy as np
@@ -171,11 +172,26 @@ class Loader:
 
     def next(self) -> Batch:
         begin = time.perf_counter()
-        batch = cast(Batch | _Failed, next(self._batches))
+        try:
+            batch = cast(Batch | _Failed, next(self._batches))
+        except (EOFError, OSError) as error:
+            if not self._has_dead_process():
+                raise
+            raise LoaderDied("it was gone before it had handed over its batch") from error
         self.waited += time.perf_counter() - begin
         if isinstance(batch, _Failed):
             raise PellucidError(batch.code, batch.message, batch.hint)
         return batch
+
+    def _has_dead_process(self) -> bool:
+        """Waits a moment: the pipe of a killed process closes shortly before the process counts as dead."""
+        processes = cast(list[BaseProcess], getattr(self._batches, "_workers", []))
+        deadline = time.monotonic() + 2.0
+        while all(process.is_alive() for process in processes):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.01)
+        return bool(processes)
 
     def close(self) -> None:
         """End the loader processes."""
@@ -206,9 +222,15 @@ class _WorkerStart:
         torch.set_num_threads(1)
 
 
+class LoaderDied(RuntimeError):
+    """A loader process died with a batch half handed over."""
+
+
 def is_loader_death(error: BaseException) -> bool:
-    """Whether this is torch's word for a loader process that died. It comes by signal, at any point of the trainer."""
+    """Whether a loader process has died: ours, or torch's word for it, which comes by signal at any point."""
     text = str(error)
+    if isinstance(error, LoaderDied):
+        return True
     return isinstance(error, RuntimeError) and "DataLoader worker" in text and ("killed" in text or "exited" in text)
 
 

@@ -25,7 +25,7 @@ from engine.image.encode import open_writer
 from engine.image.formats import check_limits, choose_bits
 from engine.image.naming import choose_format, output_path
 from engine.image.resample import Rows
-from engine.image.transparency import bleed_colours
+from engine.image.transparency import bleed_colours, uniform_alpha
 from engine.models.blend import blend
 from engine.models.library import default_model, find_by_hash, find_model, load
 from engine.models.model import Model
@@ -230,6 +230,12 @@ def run_network(
     if image.alpha is None:
         _run_colour(image, model, session, options, size, watch, onward, 0, 1)
         return
+    if (opacity := uniform_alpha(image.alpha)) is not None:
+        # Nothing to enlarge, and no colours to bleed.
+        _run_colour(
+            ImageBuffer(image.colour), model, session, options, size, watch, _with_opacity(onward, opacity), 0, 1
+        )
+        return
     with tempfile.TemporaryFile(prefix="pellucid-alpha-") as file:
         # Alpha goes through the same network first, so that its edges are where the colours' edges are.
         width, height = size
@@ -245,6 +251,10 @@ def run_network(
         _run_colour(grey, model, session, options, size, watch, keep, 0, 2)
         bled = ImageBuffer(bleed_colours(image.colour, image.alpha))
         _run_colour(bled, model, session, options, size, watch, join_alpha(onward, plane), 1, 2)
+
+
+def _with_opacity(onward: Sink, opacity: float) -> Sink:
+    return lambda rows: onward(np.pad(rows, ((0, 0), (0, 0), (0, 1)), constant_values=opacity))
 
 
 def _run_colour(

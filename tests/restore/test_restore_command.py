@@ -254,3 +254,11 @@ def test_a_full_disk_is_a_sentence_and_leaves_nothing(library: Path, picture: Pi
 def test_a_pipe_is_no_picture_and_does_not_hang(restore: Restore, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
     assert restore(tmp_path / "pipe.png", "-o", tmp_path / "out")[0] == 1
+
+
+@pytest.mark.parametrize("opacity", [255, 100, 0])
+def test_one_opacity_everywhere_stays_exactly_that(restore: Restore, tmp_path: Path, opacity: int) -> None:
+    source, target = tmp_path / "in.png", tmp_path / "out.png"
+    Image.new("RGBA", (30, 20), (200, 90, 10, opacity)).save(source)
+    assert restore(source, "-o", target)[0] == 0
+    assert set(np.unique(np.asarray(opened(target))[:, :, 3])) == {opacity}

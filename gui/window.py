@@ -279,6 +279,7 @@ class Window(QMainWindow):
             event.setDropAction(Qt.DropAction.CopyAction)
             event.accept()
         else:
+            self.restore_page.banner.tell(self.tr("What was dropped could not be read."), "warning")
             event.ignore()
 
     def _open(self) -> None:

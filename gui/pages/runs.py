@@ -123,7 +123,7 @@ class RunsPage(QWidget):
         names.addWidget(self._name)
         names.addWidget(self._state)
         head.addLayout(names, 1)
-        self.pause_button = QPushButton()
+        self.pause_button = QPushButton(self.tr("&Pause"))
         self.pause_button.clicked.connect(self._pause)
         self.stop_button = QPushButton(self.tr("&Stop"))
         self.stop_button.setToolTip(self.tr("Save, then end; it can be continued later"))

@@ -54,7 +54,7 @@ def test_every_control_has_a_name_and_a_role(qtbot: QtBot, open_window: Open, pi
         if not name and interface is not None:
             name = interface.text(QAccessible.Text.Name)
         if not name:
-            nameless.append(f"{type(widget).__name__} in {type(widget.parent()).__name__}")
+            nameless.append(f"{type(widget).__name__} in {[type(parent).__name__ for parent in ancestors(widget)[:4]]}")
         if interface is not None and interface.role() in (QAccessible.Role.NoRole, QAccessible.Role.Client):
             roleless.append(type(widget).__name__)
     assert len(found) > 60

@@ -62,7 +62,7 @@ def test_a_start_of_another_architecture_is_refused(photos: Path, tmp_path: Path
 
 NETWORKS: dict[str, dict[str, int | float | str | bool | list[int]]] = {
     "compact-16": {"features": 16, "convolutions": 3},
-    "rrdbnet-23": {"features": 16, "growth": 8, "blocks": 1},
+    "rrdbnet-23": {"features": 16, "growth": 32, "blocks": 1},
     "swinir-78": {"embed": 24, "depths": [2], "heads": [2], "mlp_hidden": 48},
 }
 

@@ -8,45 +8,11 @@ from __future__ import annotations
 
 from typing import cast
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
-from torch.nn.utils.parametrizations import spectral_norm
 
+from engine.models.arch import unet_discriminator
+from engine.models.arch.unet_discriminator import UNetDiscriminatorArgs
 from engine.wire_training import DiscriminatorConfig
-
-
-class UNetDiscriminator(nn.Module):
-    """Three levels down, three up with added skips, spectral norm on every inner convolution: a logit for each pixel.
-
-    24 features: 616,057 parameters. Sides must be multiples of 8.
-    """
-
-    def __init__(self, features: int = 64) -> None:
-        super().__init__()
-        f = features
-
-        def inner(inputs: int, outputs: int, kernel: int, stride: int) -> nn.Module:
-            return spectral_norm(nn.Conv2d(inputs, outputs, kernel, stride, 1, bias=False))
-
-        self.head = nn.Conv2d(3, f, 3, 1, 1)
-        self.down = nn.ModuleList([inner(f, 2 * f, 4, 2), inner(2 * f, 4 * f, 4, 2), inner(4 * f, 8 * f, 4, 2)])
-        self.up = nn.ModuleList([inner(8 * f, 4 * f, 3, 1), inner(4 * f, 2 * f, 3, 1), inner(2 * f, f, 3, 1)])
-        self.tail = nn.ModuleList([inner(f, f, 3, 1), inner(f, f, 3, 1)])
-        self.logits = nn.Conv2d(f, 1, 3, 1, 1)
-
-    def forward(self, picture: Tensor) -> Tensor:
-        x = F.leaky_relu(self.head(picture), 0.2)
-        skips = []
-        for convolution in self.down:
-            skips.append(x)
-            x = F.leaky_relu(convolution(x), 0.2)
-        for convolution in self.up:
-            x = F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
-            x = F.leaky_relu(convolution(x), 0.2) + skips.pop()
-        for convolution in self.tail:
-            x = F.leaky_relu(convolution(x), 0.2)
-        return cast(Tensor, self.logits(x))
 
 
 class VggDiscriminator(nn.Module):
@@ -109,18 +75,8 @@ def build_discriminator(config: DiscriminatorConfig, crop: int) -> nn.Module:
     """`crop`: side of the pictures it will see."""
     match config.kind:
         case "unet-sn":
-            return UNetDiscriminator(config.features)
+            return unet_discriminator.torch_module(UNetDiscriminatorArgs(config.features))
         case "vgg":
             return VggDiscriminator(crop, config.features, config.dense, config.norm)
         case "patch":
             return PatchDiscriminator(config.features, config.layers, config.norm)
-
-
-PRESETS = {"unet-sn-24": DiscriminatorConfig(kind="unet-sn", features=24)}
-"""Discriminators with a name of their own, as `pellucid models archs` lists them."""
-
-
-def count_parameters(network: nn.Module) -> int:
-    """Learnable values, exactly."""
-    with torch.no_grad():
-        return sum(parameter.numel() for parameter in network.parameters())

@@ -17,7 +17,7 @@ from engine.models.files import check_name, weights_hash, write_model
 from engine.models.foreign import name_from
 from engine.models.library import Entry
 from engine.models.model import Model
-from engine.models.presets import PRESETS
+from engine.models.presets import DISCRIMINATORS, PRESETS
 
 
 def add_models_parser(subparsers: Subparsers) -> None:
@@ -127,10 +127,13 @@ def run_remove(arguments: argparse.Namespace, out: Output) -> int:
 
 
 def run_archs(_arguments: argparse.Namespace, out: Output) -> int:
-    for preset in PRESETS:
-        out.line({"id": preset.id, "parameters": preset.parameters, "scale": preset.scale})
+    sizes = [(preset.id, preset.parameters, preset.scale) for preset in PRESETS]
+    # A discriminator judges a picture at its own size.
+    sizes += [(judge.id, judge.parameters, 1) for judge in DISCRIMINATORS]
+    for name, parameters, scale in sizes:
+        out.line({"id": name, "parameters": parameters, "scale": scale})
     out.table(
-        [(preset.id, f"{preset.parameters:,}", f"x{preset.scale}") for preset in PRESETS],
+        [(name, f"{parameters:,}", f"x{scale}") for name, parameters, scale in sizes],
         ("Network", "Parameters", "Scale"),
     )
     return DONE

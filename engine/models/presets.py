@@ -16,6 +16,7 @@ from engine.models.arch.rrdbnet import RRDBNET, RrdbNetArgs
 from engine.models.arch.shufflemixer import SHUFFLEMIXER, ShuffleMixerArgs
 from engine.models.arch.srresnet import SRRESNET, SrResNetArgs
 from engine.models.arch.swinir import SWINIR, SwinIrArgs
+from engine.models.arch.unet_discriminator import UNetDiscriminatorArgs, count_parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,24 @@ PRESETS: tuple[Preset, ...] = (
     Preset("compact-32", COMPACT, CompactArgs(convolutions=32)),
     Preset("shufflemixer", SHUFFLEMIXER, ShuffleMixerArgs()),
     Preset("latticenet", LATTICENET, LatticeNetArgs()),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DiscriminatorPreset:
+    """A network that is trained beside a generator. It judges pictures of any size and makes none."""
+
+    id: str
+    args: UNetDiscriminatorArgs
+
+    @property
+    def parameters(self) -> int:
+        return count_parameters(self.args)
+
+
+DISCRIMINATORS: tuple[DiscriminatorPreset, ...] = (
+    DiscriminatorPreset("unet-sn-24", UNetDiscriminatorArgs(features=24)),
+    DiscriminatorPreset("unet-sn-64", UNetDiscriminatorArgs(features=64)),
 )
 
 

@@ -34,7 +34,8 @@ def test_archs_prints_one_line_a_preset(run: Run) -> None:
     assert {"id": "msrresnet-16", "parameters": 1517571, "scale": 4} in lines
     assert {line["id"]: line["parameters"] for line in lines}["swinir-78"] == 2251758
     assert all(set(line) == {"id", "parameters", "scale"} for line in lines)
-    assert len(lines) == 12
+    assert {"id": "unet-sn-24", "parameters": 616057, "scale": 1} in lines
+    assert len(lines) == 14
     code, text, _ = run("models", "archs")
     assert code == 0 and any("rrdbnet-23" in line and "16,697,987" in line for line in text)
 

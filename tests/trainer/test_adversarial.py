@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import subprocess
+import sys
 
 import numpy as np
 import numpy.typing as npt
@@ -10,11 +12,16 @@ import pytest
 import torch
 from torch import nn
 
+from engine.models.arch.unet_discriminator import UNetDiscriminatorArgs, parameter_shapes
 from engine.wire_training import DiscriminatorConfig
 from trainer.adversarial import discriminator_loss, generator_loss, gradient_penalty
-from trainer.discriminators import PRESETS, UNetDiscriminator, build_discriminator, count_parameters
+from trainer.discriminators import build_discriminator
 
 Array = npt.NDArray[np.float64]
+
+
+def unet_judge(features: int) -> nn.Module:
+    return build_discriminator(DiscriminatorConfig(kind="unet-sn", features=features), 128)
 
 
 def sigmoid(x: Array | float) -> Array:
@@ -87,11 +94,28 @@ def test_the_gradient_penalty_of_a_linear_judge_is_known() -> None:
 
 
 def test_the_u_net_of_24_features_has_exactly_616057_parameters() -> None:
-    assert count_parameters(build_discriminator(PRESETS["unet-sn-24"], 128)) == 616_057
+    judge = build_discriminator(DiscriminatorConfig(kind="unet-sn", features=24), 128)
+    assert sum(parameter.numel() for parameter in judge.parameters()) == 616_057
+
+
+@pytest.mark.parametrize("features", [4, 24])
+def test_the_shapes_told_without_torch_are_those_of_the_u_net(features: int) -> None:
+    judge = unet_judge(features)
+    shapes = parameter_shapes(UNetDiscriminatorArgs(features))
+    assert {name: tuple(value.shape) for name, value in judge.named_parameters()} == shapes
+
+
+def test_the_architectures_are_counted_without_loading_torch() -> None:
+    program = (
+        "import sys; from engine.models.presets import DISCRIMINATORS;"
+        "print(*((judge.id, judge.parameters) for judge in DISCRIMINATORS)); assert 'torch' not in sys.modules"
+    )
+    told = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
+    assert "('unet-sn-24', 616057)" in told
 
 
 def test_the_u_net_judges_every_pixel() -> None:
-    assert UNetDiscriminator(8)(torch.rand(2, 3, 32, 48)).shape == (2, 1, 32, 48)
+    assert unet_judge(8)(torch.rand(2, 3, 32, 48)).shape == (2, 1, 32, 48)
 
 
 @pytest.mark.parametrize("crop", [32, 96, 128, 192, 200])
@@ -130,7 +154,7 @@ def test_a_judge_in_eval_mode_keeps_every_buffer(kind: str) -> None:
 
 def test_spectral_norm_brings_the_largest_singular_value_to_one() -> None:
     torch.manual_seed(0)
-    judge = UNetDiscriminator(8).train()
+    judge = unet_judge(8).train()
     for _ in range(200):
         judge(torch.rand(1, 3, 16, 16))
     judge.eval()

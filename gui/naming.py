@@ -19,6 +19,8 @@ PICTURE_SUFFIXES = frozenset(
     )
 )
 SUFFIX_OF = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "tiff": ".tif", "avif": ".avif"}
+WRITTEN_SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".jfif", ".jpe", ".webp", ".tif", ".tiff", ".avif"))
+"""Formats that a result can have as its original has it; the others become PNG."""
 
 
 def is_picture(path: str) -> bool:
@@ -40,12 +42,24 @@ def result_name(options: RestoreOptions, source: str, model: str, scale: float, 
     name = options.name
     for field, value in fields.items():
         name = name.replace("{" + field + "}", value)
-    return name + SUFFIX_OF.get(options.format, path.suffix)
+    own = path.suffix if path.suffix.lower() in WRITTEN_SUFFIXES else ".png"
+    return name + SUFFIX_OF.get(options.format, own)
 
 
-def pictures_below(folder: str, slice_seconds: float = 0.005) -> Iterator[list[str]]:
+def results_place(folder: str, source: str, root: str = "") -> tuple[str, str]:
+    """(target, root) of a restore request: `folder` is a folder, a name (beside the originals) or empty (right there).
+
+    source: the picture; root: the folder that was dropped, or empty. What lay in folders below it stays in folders.
+    """
+    if not folder:
+        return os.path.dirname(source), ""  # noqa: PTH120 - paths stay the text they came as
+    return os.path.join(root or os.path.dirname(source), folder), root  # noqa: PTH118, PTH120
+
+
+def pictures_below(folder: str, slice_seconds: float = 0.005, left_out: str = "") -> Iterator[list[str]]:
     """All pictures below `folder`, in order of their names; gives what it found at least every `slice_seconds`,
-    so that a window can walk a large tree between two frames. Links to folders are not followed."""
+    so that a window can walk a large tree between two frames. Links to folders are not followed, nor are folders
+    of the name `left_out`: there lie the results of last time."""
     pending = [folder]
     found: list[str] = []
     started = time.monotonic()
@@ -62,7 +76,8 @@ def pictures_below(folder: str, slice_seconds: float = 0.005) -> Iterator[list[s
                 continue
             try:
                 if entry.is_dir(follow_symlinks=False):
-                    folders.append(entry.path)
+                    if entry.name != left_out:
+                        folders.append(entry.path)
                 elif is_picture(entry.name) and entry.is_file():
                     found.append(entry.path)
             except OSError:

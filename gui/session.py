@@ -10,13 +10,13 @@ from pathlib import Path
 
 import msgspec
 from msgspec.structs import replace
-from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtCore import QObject, QStandardPaths, QTimer, Signal
 from PySide6.QtGui import QImage
 
 from engine import wire
 from gui import settings as settings_file
 from gui.client import WorkerClient
-from gui.naming import is_picture, pictures_below
+from gui.naming import is_picture, pictures_below, results_place
 from gui.settings import Settings
 from gui.state import queue as queues
 from gui.state.queue import Item, Queue, QueueMessage
@@ -24,6 +24,8 @@ from gui.state.queue import Item, Queue, QueueMessage
 IN_FLIGHT = 2
 """One runs, one is being opened: the worker never waits for the window."""
 JOURNAL_MS = 400
+PASTED = "pasted"
+"""Folder of pasted pictures, below that of the journal."""
 PREVIEW_MS = 30
 """A slider moves faster than anybody sees: requests are spaced by this, the last one always goes."""
 
@@ -87,7 +89,7 @@ class RestoreSession(QObject):
         files: list[str] = []
         for path in paths:
             if os.path.isdir(path):  # noqa: PTH112 - the path comes as text and stays text
-                self._walks.append((path, pictures_below(path)))
+                self._walks.append((path, pictures_below(path, left_out=self.settings.output_folder)))
             elif is_picture(path) and os.path.isfile(path):  # noqa: PTH113
                 files.append(path)
             else:
@@ -101,7 +103,7 @@ class RestoreSession(QObject):
 
     def add_image(self, image: QImage) -> bool:
         """A pasted picture, kept in a file of its own. False: it could not be written."""
-        folder = self._folder / "pasted"
+        folder = self._folder / PASTED
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / time.strftime("pasted %Y-%m-%d %H-%M-%S.png")
         number = 1
@@ -201,14 +203,23 @@ class RestoreSession(QObject):
             and (item := queues.next_to_send(self.queue, IN_FLIGHT)) is not None
         ):
             options = item.options or self.settings.options
-            target = self.settings.output_folder or os.path.dirname(item.source)  # noqa: PTH120
+            target, root = results_place(self.settings.output_folder, *self.place_of(item))
             self.queue = queues.reduce(self.queue, queues.Sent(item.job, options))
             self.queue_changed.emit(self.queue)
-            root = item.root if self.settings.output_folder else ""
             name = self._rename(item.job)
             self.client.send(
                 wire.RestoreRequest(job=name, source=item.source, target=target, root=root, options=options)
             )
+
+    def place_of(self, item: Item) -> tuple[str, str]:
+        """The file whose neighbourhood the result belongs to, and the folder that was dropped, if one was.
+
+        A pasted picture lies in a place of ours that nobody looks into: its result goes to the user's pictures.
+        """
+        if Path(item.source).parent != self._folder / PASTED:
+            return item.source, item.root
+        home = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.PicturesLocation) or str(Path.home())
+        return str(Path(home) / Path(item.source).name), ""
 
     def _rename(self, job: str) -> str:
         self._pictures.pop(self._names.get(job, ""), None)

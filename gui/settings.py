@@ -15,6 +15,7 @@ from engine.wire import RestoreOptions
 
 APPLICATION = "pellucid"
 SCHEMA = 1
+RESULTS_FOLDER = "Pellucid"
 
 Theme = Literal["system", "light", "dark"]
 Language = Literal["system", "en", "de", "zh_CN"]
@@ -26,11 +27,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     schema: int = SCHEMA
     theme: Theme = "system"
     language: Language = "system"
-    output_folder: str = ""
-    """Where results go; empty: beside their sources."""
+    output_folder: str = RESULTS_FOLDER
+    """Where results go: a folder; a name without a path: a folder of that name beside the originals; empty: right
+    beside them."""
     options: RestoreOptions = RestoreOptions()
-    start_at_once: bool = True
-    """Begin when pictures are dropped, without waiting for the button."""
+    start_at_once: bool = False
+    """Begin when pictures are dropped. Off at first: nobody expects files to be written before they said so."""
     notify: bool = True
     runs_folder: str = ""
     """Where trainings live; empty: the usual place."""

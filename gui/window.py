@@ -150,6 +150,7 @@ class Window(QMainWindow):
         entries: list[tuple[str, QKeySequence | QKeySequence.StandardKey, Callable[[], object]]] = [
             (self.tr("Open pictures"), QKeySequence.StandardKey.Open, self._open),
             (self.tr("Paste"), QKeySequence.StandardKey.Paste, self._paste),
+            (self.tr("Restore or pause"), QKeySequence("Ctrl+Return"), self.restore_page.start_or_pause),
             (self.tr("Quit"), QKeySequence("Ctrl+Q"), self.close),
         ]
         for text, key, call in entries:

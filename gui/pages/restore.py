@@ -7,7 +7,7 @@ from pathlib import Path, PurePath
 
 from msgspec.structs import replace
 from PySide6.QtCore import QItemSelectionModel, QPoint, QRectF, Qt, QTimer, QUrl, Signal
-from PySide6.QtGui import QAction, QDesktopServices, QKeySequence
+from PySide6.QtGui import QAction, QDesktopServices, QImage, QKeySequence, QPainter
 from PySide6.QtWidgets import (
     QButtonGroup,
     QFileDialog,
@@ -51,6 +51,9 @@ LIST_WIDTH = 292
 PREVIEW_SIDE = 160
 """Source pixels: the visible region is previewed whole up to this side, beyond it its middle."""
 BLENDS = (0.0, 0.25, 0.5, 0.75, 1.0)
+SAMPLE = Path(__file__).parent.parent / "assets" / "sample.png"
+SAMPLE_SIZE = (96, 64)
+SAMPLE_VIEW = "sample "
 SETTLE_MS = 60
 """Selecting with the arrow keys runs through pictures; only the one where it rests is decoded."""
 
@@ -72,8 +75,12 @@ class RestorePage(QWidget):
         self._after: Picture | None = None
         self._growing: dict[str, GrowingPicture] = {}
         self._overlays: dict[str, Overlay] = {}
-        """Restored regions by view name: "live", or one a blend."""
+        """Restored regions by view name: "live", or one of `_ways`."""
+        self._ways: dict[str, str] = {}
+        """What is compared side by side, models or blends: view name -> title, in the order they are shown."""
         self._preview_area: QRectF | None = None
+        self._samples: set[str] = set()
+        """Jobs of samples for the model cards."""
         self._sources: dict[str, str] = {}
         """Worker source requests: job of the request -> job of the picture."""
         self._follow = True
@@ -248,7 +255,7 @@ class RestorePage(QWidget):
         self.drop_area.folder_wanted.connect(self.open_folder)
         self.add_button.clicked.connect(self.open_files)
         self.clear_button.clicked.connect(lambda: session.apply(queues.FinishedCleared()))
-        self.start_button.clicked.connect(self._start_or_pause)
+        self.start_button.clicked.connect(self.start_or_pause)
         self.cancel_button.clicked.connect(lambda: session.cancel(frozenset(item.job for item in session.queue.items)))
         self.preview_button.clicked.connect(lambda: self.try_area(self._visible_area()))
         self.list.remove_wanted.connect(lambda: session.remove(self.selected()))
@@ -273,6 +280,9 @@ class RestorePage(QWidget):
         panel.options_changed.connect(self._options)
         panel.folder_changed.connect(self.folder_changed)
         panel.compare_wanted.connect(self.compare_blends)
+        panel.models_wanted.connect(self.compare_models)
+        panel.restore_all_wanted.connect(self._restore_all)
+        panel.model_box.opened.connect(self._ask_samples)
         panel.save_blend_wanted.connect(self._save_blend)
         view.region_chosen.connect(self._region_drawn)
         view.view_changed.connect(self._show_zoom)
@@ -313,19 +323,31 @@ class RestorePage(QWidget):
         if area is None or item is None or self._before is None:
             return
         self._preview_area = area
-        self._overlays = {}
+        self._overlays, self._ways = {}, {}
         self._ask("live", self.panel.options)
 
     def compare_blends(self) -> None:
         """The same region with five blends, side by side."""
+        options = self.panel.options
+        self._compare({self._blend_title(alpha): replace(options, alpha=alpha) for alpha in BLENDS})
+
+    def compare_models(self, names: list[str]) -> None:
+        """The same region by several models, side by side."""
+        options = replace(self.panel.options, partner="", alpha=None)
+        self._compare({name: replace(options, model=name) for name in names})
+
+    def _compare(self, ways: dict[str, wire.RestoreOptions]) -> None:
+        """Title -> options. The visible region is restored in each way."""
         area = self._preview_area or self._visible_area()
         item = queues.find(self.session.queue, self._current)
         if area is None or item is None:
+            self.banner.tell(self.tr("Open a picture first: its visible region is what is compared."))
             return
         self._preview_area = area
         self._overlays = {}
-        for alpha in BLENDS:
-            self._ask(f"blend {alpha:.2f}", replace(self.panel.options, alpha=alpha))
+        self._ways = {f"way {title}": title for title in ways}
+        for title, options in ways.items():
+            self._ask(f"way {title}", options)
         self.mode_buttons["side"].setChecked(True)
         self._show_panes(keep=True)
 
@@ -347,7 +369,8 @@ class RestorePage(QWidget):
         middle = area.center()
         return QRectF(middle.x() - width / 2, middle.y() - height / 2, width, height)
 
-    def _start_or_pause(self) -> None:
+    def start_or_pause(self) -> None:
+        """Begin, hold, go on; when all is done: what is not done well again, else everything again."""
         queue = self.session.queue
         if any(item.state in queues.UNFINISHED for item in queue.items):
             self.session.pause(not queue.paused)
@@ -355,6 +378,9 @@ class RestorePage(QWidget):
             self.session.retry(frozenset(item.job for item in queue.items if item.state != "done"))
             if all(item.state == "done" for item in queue.items):
                 self.session.retry(frozenset(item.job for item in queue.items))
+
+    def _restore_all(self) -> None:
+        self.session.retry(frozenset(item.job for item in self.session.queue.items))
 
     def _shift(self, step: int) -> None:
         jobs = self.selected()
@@ -474,7 +500,7 @@ class RestorePage(QWidget):
             return
         self._current = item.job
         self._follow = item.state == "running"
-        self._overlays = {}
+        self._overlays, self._ways = {}, {}
         self._preview_area = None
         self._settle.start()
         self._show_item()
@@ -497,15 +523,18 @@ class RestorePage(QWidget):
 
     def _show_before(self, job: str, picture: Picture) -> None:
         self._before, self._after = picture, None
-        self.panel.set_source(_source(self.session.queue, job), picture.width, picture.height)
+        item = queues.find(self.session.queue, job)
+        place = self.session.place_of(item) if item is not None else ("", "")
+        self.panel.set_source(item.source if item else "", place, picture.width, picture.height)
         growing = self._growing.get(job)
         if growing is not None:
             self._after = growing.picture
         self._show_panes(keep=False)
         self._show_item()
-        item = queues.find(self.session.queue, job)
         if growing is None and item is not None and item.state == "done":
             self._load_result(item)
+        elif item is not None and item.state == "waiting" and self.session.queue.paused:
+            self.try_area(self._visible_area())
 
     def _load_result(self, item: Item) -> None:
         def came(picture: Picture | None, reason: str) -> None:
@@ -520,12 +549,11 @@ class RestorePage(QWidget):
         if before is None:
             self._clear_view()
             return
-        blends = [name for name in self._overlays if name.startswith("blend")]
         panes = [Pane(self.tr("Before"), before)]
-        if blends:
+        if self._ways:
             panes += [
-                Pane(self._blend_title(float(name.split()[1])), None, before, (self._overlays[name],))
-                for name in sorted(blends)
+                Pane(title, None, before, (self._overlays[name],) if name in self._overlays else ())
+                for name, title in self._ways.items()
             ]
         elif self._after is not None or self._overlays:
             panes.append(Pane(self.tr("After"), self._after, before, tuple(self._overlays.values())))
@@ -545,15 +573,15 @@ class RestorePage(QWidget):
         return f"{ends[alpha]} {alpha:.2f}" if alpha in ends else f"{alpha:.2f}"
 
     def _choose_mode(self, mode: Mode) -> None:
-        """Leaving side by side also leaves a comparison of blends."""
+        """Leaving side by side also leaves a comparison of models or blends."""
         self.view.choose_mode(mode)
-        if mode != "side" and any(name.startswith("blend") for name in self._overlays):
-            self._overlays = {}
+        if mode != "side" and self._ways:
+            self._overlays, self._ways = {}, {}
             self._show_panes(keep=True)
 
     def _clear_view(self) -> None:
         self._before = self._after = None
-        self._overlays = {}
+        self._overlays, self._ways = {}, {}
         self.view.busy_area = None
         self.view.show_panes((), 0, 0, keep=False)
 
@@ -604,12 +632,15 @@ class RestorePage(QWidget):
             self._growing = {band.job: growing}
             if band.job == self._current and self._before is not None:
                 self._after = growing.picture
-                self._overlays = {}
+                self._overlays, self._ways = {}, {}
                 self._preview_area = self.view.busy_area = None
                 self._show_panes(keep=True)
         growing.rows_came(band.top, band.bottom, self.view.update)
 
     def _preview(self, event: wire.PreviewReady) -> None:
+        if event.view.startswith(SAMPLE_VIEW):
+            self._sample(event)
+            return
         if self._before is None or self._preview_area is None:
             return
         try:
@@ -625,8 +656,10 @@ class RestorePage(QWidget):
         )
 
         def shown() -> None:
-            if event.view != "live" or not any(name.startswith("blend") for name in self._overlays):
-                self._overlays[event.view] = Overlay(growing.picture, area)
+            wanted = event.view in self._ways if self._ways else event.view == "live"
+            if not wanted:
+                return
+            self._overlays[event.view] = Overlay(growing.picture, area)
             self.view.busy_area = None
             self._show_panes(keep=True)
             self._state_text.setText(self.tr("Region restored in {time}").format(time=f"{event.seconds:.2f} s"))
@@ -637,7 +670,35 @@ class RestorePage(QWidget):
         else:
             growing.rows_came(0, event.height, shown)
 
+    def _ask_samples(self) -> None:
+        """What each model makes of a small picture, for its card; one that fails keeps an empty frame."""
+        for name in self.panel.model_box.sample_names():
+            if self._models and library.find(self._models, name) is not None:
+                options = wire.RestoreOptions(model=name)
+                region = wire.Region(x=0, y=0, width=SAMPLE_SIZE[0], height=SAMPLE_SIZE[1])
+                self._samples.add(self.session.ask_preview(f"{SAMPLE_VIEW}{name}", str(SAMPLE), region, options))
+
+    def _sample(self, event: wire.PreviewReady) -> None:
+        """Left the small picture, right what came of it."""
+        try:
+            pixels = Path(event.pixels).read_bytes()
+        except OSError:
+            return
+        kinds = {1: QImage.Format.Format_Grayscale8, 3: QImage.Format.Format_RGB888, 4: QImage.Format.Format_RGBA8888}
+        result = QImage(pixels, event.width, event.height, event.width * event.channels, kinds[event.channels])
+        image = result.convertToFormat(QImage.Format.Format_RGB32)
+        painter = QPainter(image)
+        half = image.width() // 2
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+        painter.setClipRect(0, 0, half, image.height())
+        painter.drawImage(image.rect(), QImage(str(SAMPLE)))
+        painter.fillRect(half - 1, 0, 1, image.height(), Qt.GlobalColor.white)
+        painter.end()
+        self.panel.model_box.set_sample(event.view.removeprefix(SAMPLE_VIEW), image)
+
     def _preview_failed(self, event: wire.Failed) -> None:
+        if event.job in self._samples:
+            return
         self.view.busy_area = None
         self.view.update()
         self.banner.tell(event.message, "bad", event.hint)
@@ -687,6 +748,7 @@ class RestorePage(QWidget):
         self.session.with_options(options)
         self.options_changed.emit(options)
         if self._preview_area is not None:
+            self._ways = {}
             self._overlays = {name: shown for name, shown in self._overlays.items() if name == "live"}
             self._ask("live", options)
         elif self.sender() is self.panel and self._before is not None and self._moves_picture():
@@ -714,11 +776,6 @@ def _region(area: QRectF, picture: Picture) -> wire.Region:
     x = min(picture.width - width, max(0, round(area.x() * picture.width)))
     y = min(picture.height - height, max(0, round(area.y() * picture.height)))
     return wire.Region(x=x, y=y, width=width, height=height)
-
-
-def _source(queue: queues.Queue, job: str) -> str:
-    item = queues.find(queue, job)
-    return item.source if item else ""
 
 
 def _any_running(queue: queues.Queue) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QSlider, QWidget
@@ -11,10 +13,18 @@ from gui.theme import colour, sized
 HANDLE = 9
 MARGIN = 12
 CURVE_HEIGHT = 26
+LABEL_HEIGHT = 16
+
+
+@dataclass(frozen=True)
+class Scores:
+    label: str
+    points: tuple[tuple[float, float], ...]
+    """(alpha 0..1, score) in order of alpha."""
 
 
 class AlphaSlider(QSlider):
-    """0..100 percent in steps of five; `curve` is what a score does along the way, drawn above the groove."""
+    """0..100 percent in steps of five; above the groove is drawn what scores do along the way, a tick a measurement."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(Qt.Orientation.Horizontal, parent)
@@ -23,20 +33,23 @@ class AlphaSlider(QSlider):
         self.setPageStep(25)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAccessibleName(self.tr("Blend between faithful and vivid, percent"))
-        self._curve: list[tuple[float, float]] = []
-        self._label = ""
+        self._curves: list[Scores] = []
         self.setMouseTracking(True)
 
-    def set_curve(self, curve: list[tuple[float, float]], label: str) -> None:
-        """(alpha 0..1, score) in order of alpha; `label` names the score."""
-        self._curve = curve
-        self._label = label
-        self.setToolTip("\n".join([label, *(f"{alpha:.2f}: {value:.3g}" for alpha, value in curve)]) if curve else "")
+    def set_curves(self, curves: list[Scores]) -> None:
+        """What was measured along the way; at most two are drawn."""
+        self._curves = [curve for curve in curves if curve.points][:2]
+        lines = [
+            f"{curve.label}: " + ", ".join(f"{alpha:.2f} → {value:.3g}" for alpha, value in curve.points)
+            for curve in self._curves
+        ]
+        self.setToolTip("\n".join(lines))
+        self.setAccessibleDescription("; ".join(lines))
         self.updateGeometry()
         self.update()
 
     def sizeHint(self) -> QSize:
-        return QSize(160, 26 + (CURVE_HEIGHT if self._curve else 0))
+        return QSize(160, 26 + (LABEL_HEIGHT + CURVE_HEIGHT if self._curves else 0))
 
     def minimumSizeHint(self) -> QSize:
         return self.sizeHint()
@@ -65,8 +78,8 @@ class AlphaSlider(QSlider):
         painter.drawLine(QPointF(left, y), QPointF(right, y))
         painter.setPen(QPen(accent, 4, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap))
         painter.drawLine(QPointF(left, y), QPointF(x, y))
-        if self._curve:
-            self._paint_curve(painter, left, right)
+        for number, curve in enumerate(self._curves):
+            self._paint_curve(painter, (left, right), curve, number)
         painter.setPen(QPen(colour(palette, "surface"), 2))
         painter.setBrush(accent)
         painter.drawEllipse(QPointF(x, y), HANDLE, HANDLE)
@@ -76,26 +89,30 @@ class AlphaSlider(QSlider):
             painter.drawEllipse(QPointF(x, y), HANDLE + 2, HANDLE + 2)
         painter.end()
 
-    def _paint_curve(self, painter: QPainter, left: float, right: float) -> None:
-        values = [value for _alpha, value in self._curve]
+    def _paint_curve(self, painter: QPainter, ends: tuple[float, float], curve: Scores, number: int) -> None:
+        """The first curve is a full line, the second a dashed one; each has its own height."""
+        left, right = ends
+        values = [value for _alpha, value in curve.points]
         low, span = min(values), (max(values) - min(values)) or 1.0
+        top = LABEL_HEIGHT + 3.0
         points = [
-            QPointF(left + (right - left) * alpha, 4 + (CURVE_HEIGHT - 10) * (1 - (value - low) / span))
-            for alpha, value in self._curve
+            QPointF(left + (right - left) * alpha, top + (CURVE_HEIGHT - 10) * (1 - (value - low) / span))
+            for alpha, value in curve.points
         ]
-        painter.setPen(QPen(colour(self.palette(), "muted"), 1.5))
+        ink = colour(self.palette(), ("accent", "warning")[number])
+        style = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine)[number]
+        painter.setPen(QPen(ink, 1.5, style))
         painter.setBrush(Qt.BrushStyle.NoBrush)
         painter.drawPolyline(points)
-        painter.setBrush(colour(self.palette(), "muted"))
+        painter.setBrush(ink)
         painter.setPen(Qt.PenStyle.NoPen)
         for point in points:
-            painter.drawEllipse(point, 2.2, 2.2)
-        nearest = min(self._curve, key=lambda pair: abs(pair[0] - self._share()))
-        painter.setPen(colour(self.palette(), "text"))
+            painter.drawEllipse(point, 2.4, 2.4)
+        nearest = min(curve.points, key=lambda pair: abs(pair[0] - self._share()))
+        painter.setPen(ink)
         painter.setFont(sized(self.font(), 0.85))
-        painter.drawText(
-            QRectF(left, 0, right - left, 14), Qt.AlignmentFlag.AlignRight, f"{self._label} {nearest[1]:.3g}"
-        )
+        side = (Qt.AlignmentFlag.AlignLeft, Qt.AlignmentFlag.AlignRight)[number]
+        painter.drawText(QRectF(0, 0, self.width(), LABEL_HEIGHT), side, f"{curve.label} {nearest[1]:.3g}")
 
     def _share(self) -> float:
         span = self.maximum() - self.minimum()

@@ -260,7 +260,11 @@ class CompareView(QAbstractSlider):
                 painter.setPen(QPen(colour(self.palette(), "accent"), 2 * self._ratio()))
                 painter.drawLine(QPointF(left, y), QPointF(right, y))
         for overlay in pane.overlays:
-            _paint_picture(painter, overlay.picture, _scaled(overlay.area, state), state)
+            area = _scaled(overlay.area, state)
+            _paint_picture(painter, overlay.picture, area, state)
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.setPen(QPen(QColor(255, 255, 255, 150), self._ratio()))
+            painter.drawRect(_to_view_rect(area, state))
         painter.restore()
 
     def _paint_divider(self, painter: QPainter, x: int, cell: QRectF) -> None:

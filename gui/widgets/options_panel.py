@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
+
 from msgspec.structs import replace
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtWidgets import (
@@ -14,20 +16,20 @@ from PySide6.QtWidgets import (
     QPushButton,
     QScrollArea,
     QSpinBox,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
 from engine.wire import RestoreOptions, Size
-from gui import icons
-from gui.naming import result_name
-from gui.settings import Settings
+from gui.naming import result_name, results_place
+from gui.settings import RESULTS_FOLDER, Settings
 from gui.state import library
 from gui.state.library import Model
 from gui.theme import SIDE_WIDTH, SPACE, sized
-from gui.widgets.alpha_slider import AlphaSlider
+from gui.widgets.alpha_slider import AlphaSlider, Scores
 from gui.widgets.check_box import CheckBox
+from gui.widgets.model_box import ModelBox
+from gui.widgets.model_choice import ModelChoice
 
 FORMATS = ("same", "png", "jpeg", "webp", "tiff", "avif")
 LOSSY = ("same", "jpeg", "webp", "avif")
@@ -42,6 +44,10 @@ class OptionsPanel(QScrollArea):
     save_blend_wanted = Signal()
     compare_wanted = Signal()
     """Several blends of the chosen region side by side."""
+    models_wanted = Signal(list)
+    """Names of models whose results are wanted side by side."""
+    restore_all_wanted = Signal()
+    """All pictures, those that are done as well, with the options as they are."""
 
     def __init__(self, settings: Settings, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -49,6 +55,7 @@ class OptionsPanel(QScrollArea):
         self._folder = settings.output_folder
         self._models: tuple[Model, ...] = ()
         self._source = ""
+        self._place = ("", "")
         self._source_size = (0, 0)
         self.setWidgetResizable(True)
         self.setFixedWidth(SIDE_WIDTH)
@@ -69,8 +76,7 @@ class OptionsPanel(QScrollArea):
 
     def _build_model(self, column: QVBoxLayout) -> None:
         column.addWidget(_heading(self.tr("Model")))
-        self.model_box = QComboBox()
-        self.model_box.setAccessibleName(self.tr("Model"))
+        self.model_box = ModelBox()
         self.model_box.currentIndexChanged.connect(self._model_chosen)
         column.addWidget(self.model_box)
         self._model_text = QLabel()
@@ -78,6 +84,11 @@ class OptionsPanel(QScrollArea):
         self._model_text.setProperty("tone", "muted")
         self._model_text.setFont(sized(self.font(), 0.92))
         column.addWidget(self._model_text)
+        self.models_button = QPushButton(self.tr("Compare models…"))
+        self.models_button.setProperty("tone", "link")
+        self.models_button.setToolTip(self.tr("Show what several models make of the visible region side by side"))
+        self.models_button.clicked.connect(self._compare_models)
+        column.addWidget(self.models_button, 0, Qt.AlignmentFlag.AlignLeft)
 
     def _build_blend(self, column: QVBoxLayout) -> None:
         self._blend = QWidget()
@@ -104,10 +115,17 @@ class OptionsPanel(QScrollArea):
         self.save_blend_button.setProperty("tone", "link")
         self.save_blend_button.setToolTip(self.tr("Save this blend as a model of its own"))
         self.save_blend_button.clicked.connect(self.save_blend_wanted)
+        self.restore_all_button = QPushButton(self.tr("Restore all with this blend"))
+        self.restore_all_button.setProperty("tone", "link")
+        self.restore_all_button.setToolTip(
+            self.tr("Restore every picture in the list with this blend, also the finished")
+        )
+        self.restore_all_button.clicked.connect(self.restore_all_wanted)
         deeds.addWidget(self.compare_button)
         deeds.addStretch(1)
         deeds.addWidget(self.save_blend_button)
         blend.addLayout(deeds)
+        blend.addWidget(self.restore_all_button, 0, Qt.AlignmentFlag.AlignLeft)
         column.addWidget(self._blend)
         column.addSpacing(SPACE)
         row = QHBoxLayout()
@@ -147,25 +165,11 @@ class OptionsPanel(QScrollArea):
     def _build_output(self, column: QVBoxLayout) -> None:
         column.addSpacing(SPACE)
         column.addWidget(_heading(self.tr("Output")))
-        self.folder_edit = QLineEdit()
-        self.folder_edit.setReadOnly(True)
-        self.folder_edit.setAccessibleName(self.tr("Output folder"))
-        choose = QToolButton()
-        choose.setIcon(icons.icon("folder"))
-        choose.setToolTip(self.tr("Choose a folder for the results"))
-        choose.setAccessibleName(choose.toolTip())
-        choose.clicked.connect(self._choose_folder)
-        self._beside = QToolButton()
-        self._beside.setIcon(icons.icon("close"))
-        self._beside.setToolTip(self.tr("Beside the originals"))
-        self._beside.setAccessibleName(self._beside.toolTip())
-        self._beside.clicked.connect(lambda: self._take_folder(""))
-        row = QHBoxLayout()
-        row.setSpacing(SPACE // 2)
-        row.addWidget(self.folder_edit, 1)
-        row.addWidget(choose)
-        row.addWidget(self._beside)
-        column.addLayout(row)
+        self.place_box = QComboBox()
+        self.place_box.setAccessibleName(self.tr("Where the results go"))
+        self.place_box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.place_box.activated.connect(self._place_chosen)
+        column.addWidget(self.place_box)
         self.format_box = QComboBox()
         self.format_box.setAccessibleName(self.tr("Format"))
         names = {"same": self.tr("Format of the original"), "png": "PNG", "jpeg": "JPEG", "webp": "WebP"}
@@ -246,9 +250,9 @@ class OptionsPanel(QScrollArea):
         self._models = models
         self._show()
 
-    def set_source(self, source: str, width: int, height: int) -> None:
-        """The picture that is looked at: for the preview of name and size."""
-        self._source, self._source_size = source, (width, height)
+    def set_source(self, source: str, place: tuple[str, str], width: int, height: int) -> None:
+        """The picture that is looked at, and where it counts as lying: for the preview of name and size."""
+        self._source, self._place, self._source_size = source, place, (width, height)
         self._show_name(self._options)
         self._show_size()
 
@@ -276,8 +280,9 @@ class OptionsPanel(QScrollArea):
         self.alpha_slider.setValue(round(alpha * 100))
         self._alpha_text.setText(f"{alpha:.2f}")
         if model is not None:
-            curve = library.scores_by_alpha(model, "psnr")
-            self.alpha_slider.set_curve(curve, "PSNR" if curve else "")
+            self.alpha_slider.set_curves(
+                [Scores(m.upper(), tuple(library.scores_by_alpha(model, m))) for m in ("psnr", "st-lpips")]
+            )
         self.strength_slider.setValue(round(options.strength * 100))
         self._strength_text.setText(f"{options.strength:.0%}")
         size = options.size
@@ -295,10 +300,7 @@ class OptionsPanel(QScrollArea):
         self.srgb_box.setChecked(options.profile == "srgb")
         self.tta_box.setChecked(options.tta)
         self.tileable_box.setChecked(options.tileable)
-        self.folder_edit.setText(self._folder or self.tr("Beside the originals"))
-        self.folder_edit.setToolTip(self._folder)
-        self.folder_edit.setCursorPosition(0)
-        self._beside.setVisible(bool(self._folder))
+        self._show_place()
         del blockers
         self._show_name(options)
         self._show_size()
@@ -309,7 +311,7 @@ class OptionsPanel(QScrollArea):
         if [self.model_box.itemData(i) for i in range(self.model_box.count())] != (wanted or [""]):
             self.model_box.clear()
             for model in shown:
-                self.model_box.addItem(f"{model.name}  ×{model.scale}", model.name)
+                self.model_box.add(model)
             if not shown:
                 self.model_box.addItem(self.tr("Automatic"), "")
         current = self.model
@@ -319,12 +321,16 @@ class OptionsPanel(QScrollArea):
             self._model_text.setText("\n".join(fact for fact in facts if fact))
         else:
             self._model_text.setText(self.tr("The best model for this computer."))
+        self.models_button.setVisible(len([model for model in self._models if not model.problem]) > 1)
 
     def _show_name(self, options: RestoreOptions) -> None:
         model, scale = self.model, self.scale()
         width, height = (round(side * scale) for side in self._source_size)
         name = result_name(options, self._source or "photo.jpg", model.name if model else "model", scale, width, height)
-        self._name_text.setText(f"→ {name}")
+        folder, _root = results_place(self._folder, self._place[0] or self._source, self._place[1])
+        where = f"{PurePath(folder).name}/" if folder and self._folder else ""
+        self._name_text.setText(f"→ {where}{name}")
+        self._name_text.setToolTip(str(PurePath(folder) / name) if folder else "")
 
     def _show_size(self) -> None:
         width, height = self._source_size
@@ -369,10 +375,35 @@ class OptionsPanel(QScrollArea):
         self.name_edit.setText(text)
         self._change(replace(self._options, name=text))
 
-    def _choose_folder(self) -> None:
-        folder = QFileDialog.getExistingDirectory(self, self.tr("Folder for the results"), self._folder)
-        if folder:
+    def _show_place(self) -> None:
+        """Beside the originals in a folder, or right there, or in one folder for all, or another one."""
+        box = self.place_box
+        box.clear()
+        named = self._folder if self._folder and not PurePath(self._folder).is_absolute() else RESULTS_FOLDER
+        box.addItem(self.tr("Folder “{name}” beside the originals").format(name=named), named)
+        box.addItem(self.tr("Beside the originals"), "")
+        if PurePath(self._folder).is_absolute():
+            box.addItem(self._folder, self._folder)
+        box.addItem(self.tr("Choose a folder…"), None)
+        box.setCurrentIndex(box.findData(self._folder))
+        box.setToolTip(box.currentText())
+
+    def _place_chosen(self) -> None:
+        folder = self.place_box.currentData()
+        if folder is None:
+            start = self._folder if PurePath(self._folder).is_absolute() else ""
+            folder = QFileDialog.getExistingDirectory(self, self.tr("Folder for the results"), start) or None
+        if folder is None:
+            self._show()
+        else:
             self._take_folder(folder)
+
+    def _compare_models(self) -> None:
+        current = self.model
+        usable = [model for model in self._models if not model.problem]
+        chosen = ModelChoice.ask(usable, current.name if current else "", self)
+        if len(chosen) > 1:
+            self.models_wanted.emit(chosen)
 
     def _take_folder(self, folder: str) -> None:
         self._folder = folder

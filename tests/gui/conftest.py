@@ -65,7 +65,9 @@ def open_window(
     theme.apply(qapp, "light")
 
     def make(worker: str = "good_worker", settings: Settings | None = None, **patience: float) -> Window:
-        chosen = settings or Settings(output_folder=str(tmp_path / "out"), runs_folder=str(tmp_path / "runs"))
+        chosen = settings or Settings(
+            output_folder=str(tmp_path / "out"), runs_folder=str(tmp_path / "runs"), start_at_once=True
+        )
         (tmp_path / "out").mkdir(exist_ok=True)
         window = Window(
             chosen,

@@ -77,6 +77,7 @@ class Watched(gui.window.Window):
             "mode": self.restore_page.view.state.mode,
             "middle": [where.x(), where.y(), self.restore_page.view.width()],
             "result": self.restore_page._after is not None,
+            "overlays": sorted(self.restore_page._overlays),
             "active": self.isActiveWindow(),
         }
         path = os.environ["STATE_FILE"]
@@ -120,7 +121,10 @@ class Desktop:
         self.manager = subprocess.Popen(["openbox"], env=self.environment, stderr=subprocess.DEVNULL)
         self.program: subprocess.Popen[bytes] | None = None
 
-    def start(self, *files: str, delay: float = 0.01) -> None:
+    def start(self, *files: str, delay: float = 0.01, at_once: bool = True) -> None:
+        config = Path(self.environment["XDG_CONFIG_HOME"]) / "pellucid" / "settings.json"
+        config.parent.mkdir(parents=True, exist_ok=True)
+        config.write_text(json.dumps({"start_at_once": at_once}))
         self.environment["PELLUCID_FAKE_DELAY"] = str(delay)
         self.program = subprocess.Popen([sys.executable, "-c", SITTER, *files], env=self.environment)
         self.wait(lambda state: bool(state["worker"]) and bool(state["active"]))
@@ -201,12 +205,16 @@ def test_pictures_dragged_from_another_process_are_restored(desktop: Desktop, tm
     files = [picture(tmp_path / "in" / name) for name in ("a.png", "ünï cødé %20 #1.jpg")]
     notes = tmp_path / "notes.txt"
     notes.write_text("no picture")
-    desktop.start()
+    desktop.start(at_once=False)
     assert desktop.drag_files_in(str(notes)) == "IgnoreAction"
     assert desktop.drag_files_in(*files) == "CopyAction"
+    state = desktop.wait(lambda state: len(state["items"]) == 2 and state["overlays"] == ["live"])  # type: ignore[arg-type]
+    assert [item[1] for item in state["items"]] == ["waiting", "waiting"]  # type: ignore[attr-defined]
+    assert sorted(path.name for path in (tmp_path / "in").iterdir()) == sorted(Path(file).name for file in files)
+    desktop.do("key", "ctrl+Return")
     state = desktop.wait(lambda state: done(state, 2) and bool(state["result"]))
     assert [item[0] for item in state["items"]] == files  # type: ignore[attr-defined]
-    assert len(list((tmp_path / "in").glob("*_fake_x4.png"))) == 2
+    assert len(list((tmp_path / "in" / "Pellucid").glob("*_fake_x4.png"))) == 2
 
 
 def test_the_divider_and_the_keys_work_with_a_real_hand(desktop: Desktop, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.wire import RestoreOptions
-from gui.naming import is_picture, pictures_below, result_name
+from gui.naming import is_picture, pictures_below, result_name, results_place
 
 
 @pytest.mark.parametrize(
@@ -45,3 +45,28 @@ def test_suffixes_are_known_in_any_case() -> None:
     assert is_picture("/x/IMG.HeIc")
     assert not is_picture("/x/IMG.txt")
     assert not is_picture("/x/png")
+
+
+@pytest.mark.parametrize(
+    ("folder", "root", "wanted"),
+    [
+        ("", "/photos", ("/photos/trip", "")),
+        ("Pellucid", "", ("/photos/trip/Pellucid", "")),
+        ("Pellucid", "/photos", ("/photos/Pellucid", "/photos")),
+        ("/results", "/photos", ("/results", "/photos")),
+    ],
+)
+def test_results_go_beside_the_originals_or_into_one_folder(folder: str, root: str, wanted: tuple[str, str]) -> None:
+    assert results_place(folder, "/photos/trip/a.png", root) == wanted
+
+
+def test_results_of_last_time_are_no_pictures_to_restore(tmp_path: Path) -> None:
+    for name in ("a.jpg", "Pellucid/a_x4.jpg", "trip/Pellucid/b_x4.jpg"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert [Path(p).name for some in pictures_below(str(tmp_path), left_out="Pellucid") for p in some] == ["a.jpg"]
+
+
+def test_a_format_that_cannot_be_written_is_announced_as_png() -> None:
+    assert result_name(RestoreOptions(), "/x/IMG.HEIC", "m", 4.0).endswith(".png")

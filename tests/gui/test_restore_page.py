@@ -243,17 +243,92 @@ def test_blends_are_compared_side_by_side_and_left_again(qtbot: QtBot, open_wind
     assert len(page.view.panes) == 1
 
 
+def test_models_are_compared_on_one_region(qtbot: QtBot, open_window: Open, pictures: list[str]) -> None:
+    window = open_window(settings=Settings(start_at_once=False))
+    page = window.restore_page
+    window.begin([])
+    window.session.add_paths(pictures[:1])
+    qtbot.waitUntil(lambda: "live" in page._overlays and bool(page._models), timeout=WAIT)
+    sent: list[wire.PreviewRequest] = []
+    real = window.session.client.send
+    window.session.client.send = lambda request: (sent.append(request), real(request))  # type: ignore[assignment]
+    page.panel.models_wanted.emit(["classic", "photo-compact", "photo-compact-vivid"])
+    assert [pane.title for pane in page.view.panes] == ["Before", "classic", "photo-compact", "photo-compact-vivid"]
+    qtbot.waitUntil(lambda: len(page._overlays) == 3, timeout=WAIT)
+    assert [request.options.model for request in sent] == ["classic", "photo-compact", "photo-compact-vivid"]
+    assert len({request.region for request in sent}) == 1
+    page.mode_buttons["flicker"].click()
+    assert len(page.view.panes) == 1
+
+
+def test_nothing_is_written_before_the_user_says_so_and_then_beside_the_originals(
+    qtbot: QtBot, open_window: Open, pictures: list[str]
+) -> None:
+    window = open_window(settings=Settings())
+    folder = Path(pictures[0]).parent
+    before = sorted(folder.iterdir())
+    window.begin([str(folder)])
+    page = window.restore_page
+    qtbot.waitUntil(lambda: "live" in page._overlays, timeout=WAIT)
+    assert states(window) == ["waiting"] * 3
+    assert sorted(folder.iterdir()) == before
+    assert "Pellucid" in page.panel.place_box.currentText()
+    page.start_button.click()
+    qtbot.waitUntil(lambda: states(window) == ["done"] * 3, timeout=WAIT)
+    assert len(list((folder / "Pellucid").iterdir())) == 3
+    assert [path for path in sorted(folder.iterdir()) if path.is_file()] == before
+
+
+def test_the_result_of_a_pasted_picture_goes_to_the_users_pictures(qtbot: QtBot, open_window: Open) -> None:
+    window = open_window(settings=Settings(start_at_once=True))
+    image = QImage(20, 10, QImage.Format.Format_RGB32)
+    image.fill(0x336699)
+    window.session.add_image(image)
+    qtbot.waitUntil(lambda: states(window) == ["done"], timeout=WAIT)
+    target = Path(window.session.queue.items[0].target)
+    assert target.parent.name == "Pellucid"
+    assert Path.home() in target.parents
+    assert "state" not in target.parts
+
+
+def test_each_model_shows_what_it_makes_of_a_sample(qtbot: QtBot, open_window: Open) -> None:
+    window = open_window()
+    window.begin([])
+    box = window.restore_page.panel.model_box
+    qtbot.waitUntil(lambda: box.count() == 2, timeout=WAIT)
+    box.opened.emit()
+    qtbot.waitUntil(lambda: box.sample_names() == [], timeout=WAIT)
+    assert box._delegate.samples["classic"].width() == 96 * 4
+    assert not box.view().grab().isNull()
+
+
+def test_all_pictures_can_be_restored_anew_with_the_chosen_blend(
+    qtbot: QtBot, open_window: Open, pictures: list[str]
+) -> None:
+    window = open_window()
+    window.begin(pictures)
+    qtbot.waitUntil(lambda: states(window) == ["done"] * 3 and bool(window.restore_page._models), timeout=WAIT)
+    window.restore_page.panel.set_alpha(0.4)
+    sent: list[wire.RestoreRequest] = []
+    real = window.session.client.send
+    window.session.client.send = lambda request: (sent.append(request), real(request))  # type: ignore[assignment]
+    window.restore_page.panel.restore_all_button.click()
+    qtbot.waitUntil(lambda: states(window) == ["done"] * 3, timeout=WAIT)
+    restored = [request for request in sent if isinstance(request, wire.RestoreRequest)]
+    assert [request.options.alpha for request in restored] == [0.4] * 3
+
+
 def test_the_panel_previews_name_and_size(qtbot: QtBot, open_window: Open, pictures: list[str]) -> None:
     window = open_window(settings=Settings(start_at_once=False))
     window.begin(pictures[:1])
     page = window.restore_page
     qtbot.waitUntil(lambda: page._before is not None and bool(page._models), timeout=WAIT)
     panel = page.panel
-    assert panel._name_text.text() == "→ one_photo-compact_x4.png"
+    assert panel._name_text.text() == "→ Pellucid/one_photo-compact_x4.png"
     assert panel._size_text.text() == "60 × 40  →  240 × 160"
     panel.size_box.setCurrentIndex(panel.size_box.findData(2.0))
     panel.format_box.setCurrentIndex(panel.format_box.findData("tiff"))
-    assert panel._name_text.text() == "→ one_photo-compact_x2.tif"
+    assert panel._name_text.text() == "→ Pellucid/one_photo-compact_x2.tif"
     assert window.session.settings.options.size == wire.Size(scale=2.0)
     qtbot.waitUntil(lambda: (window._config / "settings.json").exists(), timeout=WAIT)
 
@@ -269,6 +344,7 @@ def test_the_event_loop_is_never_held_for_long_while_a_large_picture_is_restored
     Image.fromarray(pixels).save(tmp_path / "large.jpg")
     window = open_window()
     qtbot.waitUntil(window.isVisible)
+    qtbot.wait(300)
     busy: list[float] = []
     last = time.thread_time()
 

@@ -37,8 +37,10 @@ def pixels_file(array: np.ndarray, name: str) -> str:
 
 
 def target_of(request: wire.RestoreRequest) -> Path:
-    stem = Path(request.source).stem
-    return Path(request.target) / f"{stem}_fake_x{SCALE}.png"
+    source = Path(request.source)
+    folder = Path(request.target) / (source.parent.relative_to(request.root) if request.root else "")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{source.stem}_fake_x{SCALE}.png"
 
 
 def restore(request: wire.RestoreRequest) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import sys
+import time
 from enum import IntEnum
 from functools import cache
 from importlib import resources
+from pathlib import Path
 
 from kernels.errors import KernelError, KernelInputError, KernelsMissingError, NoDeviceError
 
@@ -85,10 +87,30 @@ def _file_name(stem: str) -> str:
     return f"lib{stem}.dylib" if sys.platform == "darwin" else f"lib{stem}.so"
 
 
+WRITING_SECONDS = 0.5
+"""A file changed less long ago than this may be half of itself."""
+PATIENCE_SECONDS = 5.0
+
+
+def _wait_until_written(path: Path) -> None:
+    """Installers take the old library away and write the new one in several steps. Who has the old one loaded keeps
+    it; who would load the new one in this very moment would crash, so wait until nothing has changed for a while."""
+    patience = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < patience:
+        try:
+            age = time.time() - path.stat().st_mtime
+        except FileNotFoundError:
+            return
+        if not 0.0 <= age < WRITING_SECONDS:
+            return
+        time.sleep(WRITING_SECONDS / 5)
+
+
 def _load(stem: str) -> ctypes.CDLL:
     name = _file_name(stem)
     # importlib.resources also finds the library of an editable install, which does not lie beside this file.
     with resources.as_file(resources.files("kernels").joinpath(name)) as path:
+        _wait_until_written(path)
         if not path.is_file():
             raise KernelsMissingError(f"{name} is not part of this installation; build it with: pip install -e .")
         try:

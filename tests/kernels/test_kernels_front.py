@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,15 @@ import torch
 import kernels
 from kernels.degrade import degrade, plan_size
 from kernels.errors import KernelError, KernelInputError, KernelsMissingError, NoDeviceError
-from kernels.library import ABI, Status, cuda_devices, cuda_library
+from kernels.library import (
+    ABI,
+    PATIENCE_SECONDS,
+    WRITING_SECONDS,
+    Status,
+    _wait_until_written,
+    cuda_devices,
+    cuda_library,
+)
 from kernels.ops import OP, Blur, Filter, Noise, Opcode, Subsampling
 
 HEADERS = Path(kernels.__file__).parent / "include" / "pellucid"
@@ -210,3 +219,15 @@ def test_every_refusal_is_both_a_kernel_error_and_a_value_error() -> None:
     assert issubclass(KernelInputError, KernelError)
     assert issubclass(KernelInputError, ValueError)
     assert issubclass(NoDeviceError, RuntimeError)
+
+
+def test_a_library_that_is_just_being_written_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "half.so"
+    path.write_bytes(b"half")
+    began = time.monotonic()
+    _wait_until_written(path)
+    assert WRITING_SECONDS / 2 < time.monotonic() - began < PATIENCE_SECONDS
+    began = time.monotonic()
+    _wait_until_written(path)
+    _wait_until_written(tmp_path / "absent.so")
+    assert time.monotonic() - began < WRITING_SECONDS / 2

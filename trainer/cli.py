@@ -42,6 +42,7 @@ from engine.wire_training import (
     Warned,
     format_config,
 )
+from trainer.priority import DETACHED_NICENESS, give_way
 
 SPOKEN_SECONDS = 10.0
 """People get a line of progress this often; programs get every event."""
@@ -74,6 +75,13 @@ def _add_train(subparsers: Subparsers) -> None:
     parser.add_argument("--run", dest="folder", metavar="RUN", help="folder of the run; default: a new one")
     parser.add_argument("--resume", metavar="RUN", help="go on with a run")
     parser.add_argument("--detach", action="store_true", help="train in a process of its own and return at once")
+    parser.add_argument(
+        "--nice",
+        type=int,
+        choices=range(20),
+        metavar="N",
+        help=f"give way to others: 0 not at all, 19 entirely; default: {DETACHED_NICENESS} with --detach, else 0",
+    )
     parser.add_argument("--dry-run", action="store_true", help="show the whole configuration, and what it will take")
     parser.add_argument("--presets", action="store_true", help="list the configurations that come with Pellucid")
     parser.set_defaults(run=run_train)
@@ -123,7 +131,8 @@ def run_train(arguments: argparse.Namespace, out: Output) -> int:
 
         return _dry_run(RunFolder(folder).config(), out)
     if arguments.detach:
-        return _detach(folder, out)
+        return _detach(folder, out, DETACHED_NICENESS if arguments.nice is None else arguments.nice)
+    give_way(arguments.nice or 0)
     return _train_here(folder, out)
 
 
@@ -186,14 +195,15 @@ def _dry_run(config: TrainingConfig, out: Output) -> int:
     return DONE if prediction.fits else SOME_FAILED
 
 
-def worker_command(folder: Path) -> list[str]:
+def worker_command(folder: Path, niceness: int) -> list[str]:
     """How the process that trains is started; a frozen application is its own interpreter."""
+    manner = ["--nice", str(niceness)]
     if getattr(sys, "frozen", False):
-        return [sys.executable, "train", "--resume", str(folder)]
-    return [sys.executable, "-m", "trainer.worker", str(folder)]
+        return [sys.executable, "train", "--resume", str(folder), *manner]
+    return [sys.executable, "-m", "trainer.worker", str(folder), *manner]
 
 
-def _detach(folder: Path, out: Output) -> int:
+def _detach(folder: Path, out: Output, niceness: int = DETACHED_NICENESS) -> int:
     from trainer.rundir import RunFolder
 
     run = RunFolder(folder)
@@ -204,7 +214,11 @@ def _detach(folder: Path, out: Output) -> int:
         options = {"creationflags": subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP}
     with log.open("ab") as errors:
         process = subprocess.Popen(
-            worker_command(folder), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors, **options
+            worker_command(folder, niceness),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+            **options,
         )
     # Wait until it has really begun: most faults show in its first seconds.
     while process.poll() is None:

@@ -23,6 +23,7 @@ from torch.utils.data import Sampler as TorchSampler
 
 from engine.degrade.plan import Plan
 from engine.errors import Code, PellucidError
+from kernels.library import cpu_library
 from trainer.damage import RecipeDamage
 from trainer.pixels import PixelCache, Pixels
 from trainer.sampling import Draw, Sampler, turn
@@ -156,6 +157,9 @@ class Loader:
     ) -> None:
         """`close_in_workers`: file descriptors that must not live on in a loader process, such as the run's lock."""
         self.waited = 0.0
+        if workers and source.damage is not None and source.damage_here:
+            # Loaded once, here: processes that are forked share it, whatever is installed over it later.
+            cpu_library()
         self._batches = iter(
             DataLoader(
                 _Guarded(source),

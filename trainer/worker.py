@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from engine.errors import Code, OutOfMemory, PellucidError
 from engine.wire_training import Event, RunCrashed, RunFailed, TrainingConfig
+from trainer.priority import give_way
 from trainer.speed import prepare_process
 
 if TYPE_CHECKING:
@@ -128,7 +129,9 @@ def _signals(wishes: Wishes) -> Iterator[list[int]]:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m trainer.worker", description="Train a run folder.")
     parser.add_argument("run", type=Path, help="a run folder that holds config.toml")
+    parser.add_argument("--nice", type=int, default=0, help="how much it gives way to other programs, 0 to 19")
     arguments = parser.parse_args()
+    give_way(arguments.nice)
     try:
         return work(arguments.run)
     except PellucidError as error:

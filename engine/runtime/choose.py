@@ -91,13 +91,14 @@ def _choose_backend(card: Card, device: str) -> str:
 
 
 def _torch_has_cuda() -> bool:
-    from engine.runtime.torch_eager import load_torch
+    from engine.runtime.torch_network import load_torch
 
     return bool(load_torch().cuda.is_available())
 
 
 def _open_torch(model: Model, device: str, precision: str) -> Session:
-    from engine.runtime.torch_eager import TorchSession, supported_precisions
+    from engine.runtime.torch_eager import TorchSession
+    from engine.runtime.torch_network import supported_precisions
 
     if not device:
         device = "cuda" if cuda_devices() and _torch_has_cuda() else "cpu"

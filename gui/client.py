@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Literal
 
 import msgspec
@@ -10,6 +9,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from engine import wire
 from gui.process import LineProcess, Outcome
+from gui.program import process_command
 
 State = Literal["off", "starting", "ready", "broken", "stopped"]
 """broken: it starts no more until the user wants another try; stopped: never again."""
@@ -24,7 +24,7 @@ FAILED_STARTS = 3
 
 
 def worker_program() -> list[str]:
-    return [sys.executable, "-m", "engine.worker"]
+    return process_command("engine.worker")
 
 
 class WorkerClient(QObject):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 
 from PySide6.QtCore import QObject, QProcess, QTimer
 
 from gui.process import KEPT_LINES
+from gui.program import command_line
 
 SECONDS = 120
 Finished = Callable[[int, bytes, str], None]
@@ -15,7 +15,7 @@ Finished = Callable[[int, bytes, str], None]
 
 
 def command_program() -> list[str]:
-    return [sys.executable, "-m", "gui"]
+    return command_line()
 
 
 def run_command(words: list[str], finished: Finished, parent: QObject, program: list[str] | None = None) -> QProcess:

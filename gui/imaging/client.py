@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +16,7 @@ from gui.imaging import messages
 from gui.imaging.picture import Picture
 from gui.imaging.pyramid import create_levels
 from gui.process import LineProcess, Outcome
+from gui.program import process_command
 
 Answered = Callable[[messages.Reply], None]
 IN_FLIGHT = 8
@@ -24,7 +24,7 @@ IN_FLIGHT = 8
 
 
 def picture_program() -> list[str]:
-    return [sys.executable, "-m", "gui.imaging.process"]
+    return process_command("gui.imaging.process")
 
 
 class PictureClient(QObject):

@@ -7,6 +7,7 @@ A run is a folder, and the folder is the truth:
 
     config.toml     the whole configuration, written once, never changed
     lock            a LockInfo (JSON, padded) of the process that owns the run; held locked while that process lives
+    reserve         there while a process works: space given up when the disk is full, for the last events
     events.jsonl    the events below, one a line, only ever appended to
     control/        commands to the run: 00000001.json, 00000002.json, ... each renamed into place
     checkpoints/    everything needed to go on: 00001000.safetensors, ...
@@ -32,6 +33,7 @@ from engine.wire import decode_json
 
 CONFIG_FILE = "config.toml"
 LOCK_FILE = "lock"
+RESERVE_FILE = "reserve"
 EVENTS_FILE = "events.jsonl"
 CONTROL_FOLDER = "control"
 CHECKPOINTS_FOLDER = "checkpoints"

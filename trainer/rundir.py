@@ -30,6 +30,7 @@ from engine.wire_training import (
     LOCK_FILE,
     MODELS_FOLDER,
     PREVIEWS_FOLDER,
+    RESERVE_FILE,
     Command,
     Event,
     LockInfo,
@@ -46,6 +47,8 @@ from engine.wire_training import (
 from trainer.checkpoint import State, load_checkpoint, save_checkpoint, sync_folder, write_atomically, writing_failed
 
 HEARTBEAT_SECONDS = 2.0
+RESERVE_BYTES = 256 << 10
+"""Space set aside while a run is at work, so that a full disk can still be told of in its events."""
 LOCK_SECONDS = 2.0
 """How long to wait for a lock that may only be looked at, or belong to a process that is just dying."""
 
@@ -79,6 +82,10 @@ class RunFolder:
     @property
     def lock_file(self) -> Path:
         return self.path / LOCK_FILE
+
+    @property
+    def reserve_file(self) -> Path:
+        return self.path / RESERVE_FILE
 
     def exists(self) -> bool:
         return (self.path / CONFIG_FILE).is_file()
@@ -273,6 +280,7 @@ class RunOwner:
         self._started = psutil.Process().create_time()
         self._beat()
         self._open_events()
+        self._set_space_aside()
         self._beating = threading.Thread(target=self._keep_beating, name="heartbeat", daemon=True)
         self._beating.start()
         return self
@@ -283,6 +291,8 @@ class RunOwner:
         self._stop.set()
         if self._beating is not None:
             self._beating.join()
+        with contextlib.suppress(OSError):
+            self.folder.reserve_file.unlink(missing_ok=True)
         if self._events is not None:
             self._events.close()
         if self._lock is not None:
@@ -298,15 +308,36 @@ class RunOwner:
         self._beat()
 
     def append(self, event: Event) -> None:
-        """One line, written at once. A full disk costs the event, not the run: saving will tell."""
-        assert self._events is not None
+        """One line, written at once. A full disk costs the event when even the space set aside is gone, never the run:
+        saving will tell."""
+        line = encode_event(event)
         try:
-            line = encode_event(event)
-            written = self._events.write(line)
-            if written is not None and written < len(line):
-                self._repair()
+            if self._write(line):
+                return
         except OSError as error:
-            print(f"pellucid: an event could not be written: {error}", file=sys.stderr)
+            if not self.folder.reserve_file.exists():
+                print(f"pellucid: an event could not be written: {error}", file=sys.stderr)
+                return
+        with contextlib.suppress(OSError):
+            self.folder.reserve_file.unlink(missing_ok=True)
+            self._write(line)
+
+    def _write(self, line: bytes) -> bool:
+        """Whether the whole line is there; a part of it is taken away again."""
+        assert self._events is not None
+        written = self._events.write(line)
+        if written is not None and written < len(line):
+            self._repair()
+            return False
+        return True
+
+    def _set_space_aside(self) -> None:
+        """As real blocks where the system can promise them; where not, a full disk costs the last event."""
+        with contextlib.suppress(OSError), self.folder.reserve_file.open("wb") as file:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, RESERVE_BYTES)
+            else:
+                file.write(b"\0" * RESERVE_BYTES)
 
     def sync(self) -> None:
         """Make everything appended so far survive a power cut."""

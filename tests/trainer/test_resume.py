@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 import pytest
 import torch
+from PIL import Image
 
 from engine.errors import Code, PellucidError
 from engine.models.files import read_model
@@ -120,6 +121,15 @@ def test_n_plus_n_steps_equal_two_n_to_the_last_bit(
     check_resumes_exactly(config, tmp_path, [5])
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_it_goes_on_exactly_on_several_threads_too(precision: str, photos: Path, tmp_path: Path) -> None:
+    # Large enough for the threads to share the work, and for the network's own kernels to be chosen.
+    config = tiny_config(photos, stages=[gan_stage(6)], recipe="real-esrgan", workers=2, batch=8, crop=64)
+    model = msgspec.structs.replace(config.model, arguments={"features": 32, "convolutions": 2})
+    speed = msgspec.structs.replace(config.speed, threads=2, precision=precision)
+    check_resumes_exactly(msgspec.structs.replace(config, model=model, speed=speed), tmp_path, [3])
+
+
 def test_two_stages_broken_off_anywhere_equal_one_run(photos: Path, tmp_path: Path) -> None:
     stages = [StageConfig(iterations=5, hand_over="best", accumulate=2), gan_stage(5)]
     config = tiny_config(photos, stages=stages, workers=1)
@@ -170,9 +180,16 @@ def long_run(photos: Path, tmp_path: Path, **data: object) -> RunFolder:
     return folder
 
 
-def kill_and_resume(photos: Path, tmp_path: Path, times: int, seed: int) -> None:
-    """After each death: no damaged file, and at most one save interval lost."""
-    folder = long_run(photos, tmp_path, workers=1)
+def kill_and_resume(photos: Path, pairs: Path, tmp_path: Path, times: int, seed: int) -> None:
+    """A run that soon plays against a discriminator, and that validates, exports and draws previews all the time.
+
+    After each death: no damaged file of any kind, and at most one save interval lost.
+    """
+    folder = RunFolder(tmp_path / "run")
+    stages = [StageConfig(iterations=30, hand_over="best"), gan_stage(100_000)]
+    config = tiny_config(photos, stages=stages, validation=pairs, workers=1)
+    validation = msgspec.structs.replace(config.validation, every=4)
+    folder.create(msgspec.structs.replace(config, save=SaveConfig(every=5), validation=validation))
     chooser, every = random.Random(seed), 5
     for number in range(times):
         _, seen = next(((e, o) for e, o in reversed(list(folder.events()))), (None, 0))
@@ -194,6 +211,10 @@ def kill_and_resume(photos: Path, tmp_path: Path, times: int, seed: int) -> None
             load_checkpoint(path)
         for path in folder.models.glob("*.safetensors"):
             read_model(path)
+        for path in folder.previews.rglob("*.png"):
+            if not path.name.startswith("."):
+                with Image.open(path) as image:
+                    image.load()
         reached = state["place"]["iteration"]
         assert reached >= saved[-1]
         assert story.iteration - reached <= every
@@ -202,14 +223,14 @@ def kill_and_resume(photos: Path, tmp_path: Path, times: int, seed: int) -> None
     assert all(a.iteration <= b.iteration for a, b in itertools.pairwise(starts))
 
 
-def test_killed_at_any_instant_it_goes_on(photos: Path, tmp_path: Path) -> None:
-    kill_and_resume(photos, tmp_path, 3, seed=1)
+def test_killed_at_any_instant_it_goes_on(photos: Path, pairs: Path, tmp_path: Path) -> None:
+    kill_and_resume(photos, pairs, tmp_path, 3, seed=1)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_killed_at_fifty_instants_it_goes_on(photos: Path, tmp_path: Path) -> None:
-    kill_and_resume(photos, tmp_path, 50, seed=2)
+def test_killed_at_fifty_instants_it_goes_on(photos: Path, pairs: Path, tmp_path: Path) -> None:
+    kill_and_resume(photos, pairs, tmp_path, 50, seed=2)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])

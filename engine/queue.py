@@ -192,14 +192,15 @@ class RestoreQueue:
         work: _Work | None = None
         try:
             self.check(name)
-            session = self._restorer.session_for(job.model, options)
+            session = self._restorer.session_for(job.model, options, bulk=True)
             work = _Work(job, session.info, Result(job), self._shown(job))
             self._send(_accepted(work))
             for text in work.result.notices:
                 self._send(Notice(job=name, text=text))
             size = job.width, job.height
             rows_onward = partial(self._hand_over, work)
-            run_network(job.image, job.model, session, options, size, _Watch(self, work), rows_onward)
+            watch, packed = _Watch(self, work), job.bits == 8
+            run_network(job.image, job.model, session, options, size, watch, rows_onward, packed=packed)
             self._pieces.put((work, None))
         except BaseException as failure:
             if work is not None:

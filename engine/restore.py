@@ -31,7 +31,7 @@ from engine.models.library import default_model, find_by_hash, find_model, load
 from engine.models.model import Model
 from engine.options import check_options
 from engine.runtime.choose import open_session
-from engine.runtime.session import Session
+from engine.runtime.session import Session, Talkative
 from engine.tiling.augment import AugmentedSession
 from engine.tiling.run import TilingSettings, restore_tiles
 from engine.tiling.source import InterleavedSource
@@ -138,8 +138,11 @@ class Restorer:
                     self._models.pop(next(iter(self._models)))
             return self._models[key]
 
-    def session_for(self, model: Model, options: RestoreOptions) -> Session:
-        """A session with this model's weights in it. Models of one architecture share a session, one at a time."""
+    def session_for(self, model: Model, options: RestoreOptions, bulk: bool = False) -> Session:
+        """A session with this model's weights in it. Models of one architecture share a session, one at a time.
+
+        bulk: for whole pictures, where speed counts more than a quick change of weights.
+        """
         card = model.card
         key = (
             card.architecture,
@@ -147,15 +150,19 @@ class Restorer:
             options.backend,
             options.device,
             options.precision,
+            bulk,
         )
-        if key in self._sessions:
-            session, loaded = self._sessions[key]
-            if loaded is not model:
-                session.set_weights(model.weights)
-                self._sessions[key] = session, model
-        else:
-            session = open_session(model, backend=options.backend, device=options.device, precision=options.precision)
-            self._sessions[key] = session, model
+        session, loaded = self._sessions.get(key, (None, None))
+        if session is not None and loaded is not model and session.info.frozen:
+            session.close()
+            session = None
+        if session is None:
+            session = open_session(
+                model, backend=options.backend, device=options.device, precision=options.precision, frozen=bulk
+            )
+        elif loaded is not model:
+            session.set_weights(model.weights)
+        self._sessions[key] = session, model
         return AugmentedSession(session) if options.tta else session
 
     def close(self) -> None:
@@ -224,11 +231,14 @@ def run_network(
     size: tuple[int, int],
     watch: Watch,
     onward: Sink,
+    *,
+    packed: bool = False,
 ) -> None:
     """The picture through the network and to its final size: (rows, width, channels) float32, not clipped, handed to
-    `onward` from top to bottom. Channels: 1 for grey and 3 for colour, one more with alpha. `size`: width, height."""
+    `onward` from top to bottom. Channels: 1 for grey and 3 for colour, one more with alpha. `size`: width, height.
+    packed: the rows may also come as uint8, rounded already, where nothing else is to be done with them."""
     if image.alpha is None:
-        _run_colour(image, model, session, options, size, watch, onward, 0, 1)
+        _run_colour(image, model, session, options, size, watch, onward, 0, 1, packed)
         return
     if (opacity := uniform_alpha(image.alpha)) is not None:
         # Nothing to enlarge, and no colours to bleed.
@@ -267,6 +277,7 @@ def _run_colour(
     onward: Sink,
     part: int,
     parts: int,
+    packed: bool = False,
 ) -> None:
     """One of `parts` passes of opaque pixels."""
     source = InterleavedSource(image.colour)
@@ -289,7 +300,11 @@ def _run_colour(
         stronger=None
         if info.precision == "fp32"
         else lambda: open_session(model, backend=info.backend, device=info.device, precision="fp32"),
+        packed=packed and sink is onward,
     )
+    if isinstance(session, Talkative):
+        for text in session.take_notices():
+            watch.notice(text)
 
 
 def restore_pixels(
@@ -306,11 +321,17 @@ def restore_pixels(
         options,
         (width, height),
         watch,
-        lambda rows: pieces.append(round_samples(rows, image.bits)),
+        lambda rows: pieces.append(_rounded(rows, image.bits)),
+        packed=image.bits == 8,
     )
     samples = np.concatenate(pieces)
     colours = image.colour.shape[2]
     return image.with_pixels(samples[:, :, :colours], samples[:, :, colours] if image.alpha is not None else None)
+
+
+def _rounded(rows: Rows, bits: int) -> Samples:
+    """Rows of floats in whole steps; rows that came packed are that already."""
+    return rows if rows.dtype == np.uint8 else round_samples(rows, bits)
 
 
 class Unwatched:
@@ -353,7 +374,7 @@ class Result:
 
     def write(self, rows: Rows) -> Samples:
         """Rows as `run_network` hands them on; gives back what was written."""
-        samples = round_samples(rows, self._bits)
+        samples = _rounded(rows, self._bits)
         self._writer.write_rows(samples)
         return samples
 

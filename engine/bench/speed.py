@@ -138,9 +138,9 @@ def _prepare(name: str, net: str, picture: Tile) -> RunTile:
     model, _ = model_to_measure(net)
     match name:
         case "pellucid":
-            return open_session(model, backend="openvino").run
+            return open_session(model, backend="openvino", frozen=True).run
         case "pellucid fp32":
-            return open_session(model, backend="openvino", precision="fp32").run
+            return open_session(model, backend="openvino", precision="fp32", frozen=True).run
         case "torch tuned":
             return open_session(model, backend="torch", device="cpu").run
         case "torch eager":
@@ -249,7 +249,7 @@ def _measure_pictures(nets: list[str], megapixels: float, out: Any) -> dict[str,
     found: dict[str, object] = {}
     for net in nets:
         model, _ = model_to_measure(net)
-        session = open_session(model, backend="openvino")
+        session = open_session(model, backend="openvino", frozen=True)
         precision: Precision = session.info.precision
         picture = natural_picture(side, side, seed=2)
         raw_side = min(256, side) if not session.info.best_side else session.info.best_side

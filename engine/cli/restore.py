@@ -14,6 +14,7 @@ import msgspec
 from engine.cli.frame import DONE, SOME_FAILED, Subparsers
 from engine.cli.output import Output
 from engine.errors import Code, PellucidError
+from engine.options import check_options
 from engine.wire import (
     Accepted,
     Cancelled,
@@ -124,20 +125,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
 
 
 def options_from(arguments: argparse.Namespace) -> RestoreOptions:
-    """The options as given, each checked with a sentence."""
-    for name, value, low, high in (
-        ("--strength", arguments.strength, 0, 1),
-        ("--quality", arguments.quality, 1, 100),
-        ("--scale", arguments.scale, 0.05, 64),
-        ("--width", arguments.width, 1, 1_000_000),
-        ("--height", arguments.height, 1, 1_000_000),
-        ("--tile", arguments.tile or None, 16, 100_000),
-        ("--halo", arguments.halo, 0, 4096),
-        ("--max-megapixels", arguments.max_megapixels, 0.000001, 1_000_000),
-    ):
-        if value is not None and not low <= value <= high:
-            raise PellucidError(Code.USAGE, f"{name} is {str(value)[:20]}; it goes from {low:g} to {high:g}.")
-    return RestoreOptions(
+    options = RestoreOptions(
         model=arguments.model,
         partner=arguments.partner,
         alpha=arguments.alpha,
@@ -164,13 +152,13 @@ def options_from(arguments: argparse.Namespace) -> RestoreOptions:
         name=arguments.name,
         max_megapixels=arguments.max_megapixels,
     )
+    check_options(options)
+    return options
 
 
 def _box(text: str) -> tuple[int, int]:
     try:
         width, height = (int(side) for side in text.lower().split("x"))
-        if min(width, height) < 1:
-            raise ValueError
     except ValueError:
         raise PellucidError(Code.USAGE, f"--fit is {text!r}; it is written like 1920x1080.") from None
     return width, height

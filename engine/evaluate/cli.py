@@ -162,7 +162,7 @@ def _open_subject(arguments: argparse.Namespace) -> Iterator[Subject]:
     restorer = Restorer()
     try:
         model = restorer.model_for(options)
-        session = restorer.session_for(model, options)
+        session = restorer.session_for(model, options, bulk=True)
         yield Subject(model.card.name, model.card.scale, lambda image: restore_pixels(image, model, session, options))
     finally:
         restorer.close()

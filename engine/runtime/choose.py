@@ -28,11 +28,12 @@ def backend_reports() -> list[BackendReport]:
 
 
 def open_session(
-    model: Model, *, backend: str = "", device: str = "", precision: str = "", streams: int = 0
+    model: Model, *, backend: str = "", device: str = "", precision: str = "", streams: int = 0, frozen: bool = False
 ) -> Session:
     """A session for the model on the fastest backend, or on the one that is named.
 
     device: "cpu", "cuda" or "cuda:N"; precision: fp32, bf16 or fp16; streams: tiles side by side; empty or 0: chosen.
+    frozen: the session may keep to these weights, where that makes it faster.
     Raises PellucidError(BACKEND_UNAVAILABLE) in one sentence when what is asked for cannot be had.
     """
     card = model.card
@@ -59,7 +60,7 @@ def open_session(
         raise PellucidError(Code.BACKEND_UNAVAILABLE, f"The backend {backend} cannot run here: {report.reason}")
     if backend == "torch":
         return _open_torch(model, device, precision)
-    return _open_openvino(model, device, precision, streams)
+    return _open_openvino(model, device, precision, streams, frozen)
 
 
 def cuda_devices() -> list[str]:
@@ -112,7 +113,7 @@ def _open_torch(model: Model, device: str, precision: str) -> Session:
     return TorchSession(model, device=device, precision=fastest)
 
 
-def _open_openvino(model: Model, device: str, precision: str, streams: int) -> Session:
+def _open_openvino(model: Model, device: str, precision: str, streams: int, frozen: bool) -> Session:
     from engine.runtime.openvino_cpu import OpenVinoSession, supported_precisions
 
     if model.card.architecture == "foreign":
@@ -138,7 +139,7 @@ def _open_openvino(model: Model, device: str, precision: str, streams: int) -> S
         )
     bad = _bad_precisions(model.card)
     chosen = [offered for offered in supported if (offered == precision if precision else offered not in bad)]
-    return OpenVinoSession(model, precision=chosen[0], streams=streams)
+    return OpenVinoSession(model, precision=chosen[0], streams=streams, frozen=frozen)
 
 
 def _bad_precisions(card: Card) -> set[str]:

@@ -1,7 +1,8 @@
 """The default backend of the CPU: OpenVINO, graphs built from our own architectures, weights as graph inputs.
 
-A graph is compiled for an architecture, a precision and a number of streams, never for weights: new weights go into a
-spare buffer that the next tile finds, and a tile in flight finishes with those it began with.
+A graph is compiled for an architecture, a precision and a number of streams, not for weights: new weights go into a
+spare buffer that the next tile finds, and a tile in flight finishes with those it began with. A session that is frozen
+gives this up for speed (4 to 8 %, measured).
 
 Networks that end at the size of the result run in two parts (see `openvino_graph`): the body on the whole tile, the
 tail on pieces of its features, so that memory follows the source and not the result.
@@ -71,7 +72,9 @@ def device_name() -> str:
 class OpenVinoSession:
     """One architecture with one set of weights at a time, on the CPU."""
 
-    def __init__(self, model: Model, *, precision: Precision, streams: int = 0, threads: int = 0) -> None:
+    def __init__(
+        self, model: Model, *, precision: Precision, streams: int = 0, threads: int = 0, frozen: bool = False
+    ) -> None:
         """streams: tiles that are computed side by side, threads: cores they share; 0: chosen."""
         if precision not in _HINTS:
             raise PellucidError(
@@ -93,13 +96,14 @@ class OpenVinoSession:
         self._threads = threads
         self._streams = streams or _streams_for(threads, halo, self._architecture.fixed_tile)
 
+        self._frozen = frozen
         self._free_graph: OpenVinoGraph | None = None
         self._split: SplitGraph | None = None
         if self._architecture.fixed_tile:
             side = 2 * self._architecture.multiple(self._args)
-            sample = self._architecture.openvino_graph(self._args, model.weights, (side, side))
+            sample = self._build_graph(model.weights, (side, side))
         else:
-            sample = self._free_graph = self._architecture.openvino_graph(self._args, model.weights, None)
+            sample = self._free_graph = self._build_graph(model.weights, None)
             self._split = split_graph(sample.model)
         self._names = sample.weight_inputs
         self._arrays_of = sample.arrays
@@ -148,6 +152,8 @@ class OpenVinoSession:
 
     def set_weights(self, weights: Weights) -> None:
         """Other weights of the same architecture, from the next tile on; nothing is compiled."""
+        if self._frozen:
+            raise PellucidError(Code.INTERNAL, f'The session of "{self._card.name}" is frozen: its weights are fixed.')
         shapes = {name: array.shape for name, array in weights.items()}
         if shapes != self._shapes:
             wrong = next(name for name in {**self._shapes, **shapes} if shapes.get(name) != self._shapes.get(name))
@@ -183,6 +189,9 @@ class OpenVinoSession:
             self._compiled.clear()
             self._tail = None
 
+    def _build_graph(self, weights: Weights, tile: tuple[int, int] | None) -> OpenVinoGraph:
+        return self._architecture.openvino_graph(self._args, weights, tile, frozen=self._frozen)
+
     def _describe(self, halo: int, sample: OpenVinoGraph) -> SessionInfo:
         value = 2 if self._precision == "bf16" else 4
         around = 12 + 12 * self._scale**2
@@ -207,6 +216,7 @@ class OpenVinoSession:
             bytes_per_pixel=per_pixel,
             fixed_bytes=fixed_bytes,
             best_side=_BEST_SIDE_OF_ATTENTION if self._architecture.fixed_tile else 0,
+            frozen=self._frozen,
         )
 
     def _check_memory(self, pixels: int) -> None:
@@ -343,7 +353,7 @@ class OpenVinoSession:
 
     def _model_for(self, shape: tuple[int, int]) -> Any:
         if self._free_graph is None:
-            return self._architecture.openvino_graph(self._args, self._sample_weights, shape).model
+            return self._build_graph(self._sample_weights, shape).model
         model = self._free_graph.model if self._split is None else self._split.body
         if shape != (0, 0):
             model = model.clone()

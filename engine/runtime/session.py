@@ -37,6 +37,11 @@ class SessionInfo:
     """Tile side (halo included) beyond which this session becomes slower by the pixel; 0: the larger the better."""
     feather: int = 0
     """Input pixels on each side of a cut over which two tiles are blended; for nets that no halo makes exact."""
+    frozen: bool = False
+    """The weights are part of what was compiled: faster, and `set_weights` is refused."""
+    read_side: int = 0
+    """Tiles should read exactly this many pixels a side (halo included) where the picture is as large, so that a device
+    meets one shape only; 0: any."""
 
 
 class Session(Protocol):
@@ -48,7 +53,7 @@ class Session(Protocol):
         ...
 
     def set_weights(self, weights: Weights) -> None:
-        """Replace the weights without recompiling; a `run` in flight finishes with the old ones."""
+        """Replace the weights without recompiling; a `run` in flight finishes with the old ones. Not when frozen."""
         ...
 
     def close(self) -> None: ...
@@ -60,4 +65,31 @@ class Interruptible(Protocol):
 
     def interrupt(self) -> None:
         """Every `run` in flight ends soon, with engine.errors.Cancelled; later ones are not touched."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PackedTile:
+    """A finished tile in whole steps of 8 bits: (h * scale, w * scale, 3)."""
+
+    pixels: npt.NDArray[np.uint8]
+    finite: bool
+    """False: values that are no numbers were among the network's."""
+
+
+@runtime_checkable
+class PacksPixels(Protocol):
+    """A session that takes and gives pixels as files hold them, where floats would cost more than the network."""
+
+    def run_packed(self, window: npt.NDArray[np.uint8]) -> PackedTile:
+        """(h, w, 3) -> a tile. Thread-safe. Raises OutOfMemory by class."""
+        ...
+
+
+@runtime_checkable
+class Talkative(Protocol):
+    """A session that changes while it serves, and tells."""
+
+    def take_notices(self) -> list[str]:
+        """Sentences for the user since the last call."""
         ...

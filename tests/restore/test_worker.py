@@ -117,6 +117,26 @@ def test_a_job_is_told_from_acceptance_to_the_end(worker: Worker, picture: Pictu
     assert sum(isinstance(event, TERMINAL) for event in worker.events) == 1
 
 
+def test_every_job_gets_its_own_model_and_alpha(worker: Worker, picture: Picture, tmp_path: Path) -> None:
+    source = picture("a.png")
+    wanted: dict[str, dict[str, object]] = {
+        "faithful": {},
+        "vivid": {"model": "vivid"},
+        "middle": {"alpha": 0.5},
+        "faithful again": {},
+    }
+    worker.say(*(request(job, source, tmp_path / f"{job}.png", **options) for job, options in wanted.items()))
+    pixels = {}
+    for job in wanted:
+        done = worker.until(Restored, job)
+        assert isinstance(done, Restored)
+        with Image.open(done.target) as image:
+            pixels[job] = np.asarray(image)
+    np.testing.assert_array_equal(pixels["faithful"], pixels["faithful again"])
+    for one, other in (("faithful", "vivid"), ("faithful", "middle"), ("vivid", "middle")):
+        assert (pixels[one] != pixels[other]).any()
+
+
 def test_the_growing_result_is_the_result(worker: Worker, picture: Picture, tmp_path: Path) -> None:
     worker.say(request("j", picture("a.png"), tmp_path / "o.png"))
     done = worker.until(Restored, "j")

@@ -352,3 +352,13 @@ assert sys.modules["openvino_telemetry"] is None
     )
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "called").exists()
+
+
+@pytest.mark.parametrize("name", ["compact", "srresnet", "rrdbnet-x2", "swinir"])
+def test_a_frozen_session_gives_what_torch_gives_and_keeps_its_weights(small_model: MakeModel, name: str) -> None:
+    model = small_model(name)
+    picture = natural_picture(48, 64, seed=2)
+    session = OpenVinoSession(model, precision="fp32", frozen=True)
+    np.testing.assert_allclose(run_whole(session, picture), run_torch(model, picture), atol=2e-4)
+    with pytest.raises(PellucidError, match="frozen"):
+        session.set_weights(model.weights)

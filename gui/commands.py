@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 from PySide6.QtCore import QObject, QProcess, QTimer
 
 from gui.process import KEPT_LINES
@@ -48,3 +49,14 @@ def run_command(words: list[str], finished: Finished, parent: QObject, program: 
     process.errorOccurred.connect(failed)
     process.start()
     return process
+
+
+def failure_sentence(output: bytes) -> str:
+    """The message of a command that failed under --json; "" when there is none."""
+    try:
+        last = msgspec.json.decode(output.strip().splitlines()[-1]) if output.strip() else {}
+    except msgspec.DecodeError:
+        return ""
+    if not isinstance(last, dict):
+        return ""
+    return f"{last.get('message', '')} {last.get('hint', '')}".strip()

@@ -120,13 +120,16 @@ class Window(QMainWindow):
         self.activateWindow()
 
     def use_model(self, name: str) -> None:
+        """Restore with it from now on; the vivid half of a pair is the right end of the slider."""
         model = library.find(self._models, name)
-        partner = library.partner_of(self._models, model) if model else None
+        faithful = library.faithful_of(self._models, model) if model else None
+        first = faithful or model
+        partner = library.partner_of(self._models, first) if first else None
         options = replace(
             self.restore_page.panel.options,
-            model=name,
+            model=first.name if first else name,
             partner=partner.name if partner else "",
-            alpha=0.0 if partner else None,
+            alpha=(1.0 if faithful else 0.0) if partner else None,
         )
         self.restore_page.panel.take(options)
         self.rail.choose(0)
@@ -194,6 +197,7 @@ class Window(QMainWindow):
     def _models_came(self, models: tuple[Model, ...]) -> None:
         self._models = models
         self.restore_page.set_models(models)
+        self.train_page.set_models(models)
         if self._wanted_model and library.find(models, self._wanted_model) is not None:
             self.use_model(self._wanted_model)
             self._wanted_model = ""

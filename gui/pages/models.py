@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from gui.commands import run_command
+from gui.commands import failure_sentence, run_command
 from gui.state import library
 from gui.state.library import Model
 from gui.theme import SPACE, sized
@@ -135,7 +135,7 @@ class ModelsPage(QWidget):
         parts = [f"×{model.scale}", model.architecture]
         if model.parameters:
             parts.append(self.tr("{n} parameters").format(n=QLocale().toString(model.parameters)))
-        partner = library.partner_of(self._models, model)
+        partner = library.partner_of(self._models, model) or library.faithful_of(self._models, model)
         if partner is not None:
             parts.append(self.tr("pairs with {name}").format(name=partner.name))
         if is_default:
@@ -154,7 +154,7 @@ class ModelsPage(QWidget):
         if code == 0:
             self.banner.tell(self.tr("The model is in the library."))
         else:
-            self.banner.tell(self.tr("The model was not imported."), "bad", _sentence(output) or complaint)
+            self.banner.tell(self.tr("The model was not imported."), "bad", failure_sentence(output) or complaint)
         self.reload()
 
     def save_blend(self, model: str, partner: str, alpha: float) -> None:
@@ -172,7 +172,7 @@ class ModelsPage(QWidget):
                 self.reload()
             else:
                 QMessageBox.warning(
-                    self, self.tr("Save as model"), _sentence(output) or complaint or self.tr("It did not work.")
+                    self, self.tr("Save as model"), failure_sentence(output) or complaint or self.tr("It did not work.")
                 )
 
         run_command(words, done, self, self._program)
@@ -186,14 +186,3 @@ def _text(text: str, tone: str = "") -> QLabel:
     if tone:
         label.setProperty("tone", tone)
     return label
-
-
-def _sentence(output: bytes) -> str:
-    """The message of a command that failed under --json; "" when there is none."""
-    try:
-        last = msgspec.json.decode(output.strip().splitlines()[-1]) if output.strip() else {}
-    except msgspec.DecodeError:
-        return ""
-    if not isinstance(last, dict):
-        return ""
-    return f"{last.get('message', '')} {last.get('hint', '')}".strip()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from PySide6.QtCore import QIODevice, QSaveFile, Qt, QTimer, Signal
-from PySide6.QtGui import QPixmap
+from PySide6.QtCore import QIODevice, QSaveFile, Qt, QTimer, QUrl, Signal
+from PySide6.QtGui import QDesktopServices, QPixmap
 from PySide6.QtWidgets import (
     QComboBox,
     QFileDialog,
@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
     QListView,
     QListWidget,
     QListWidgetItem,
+    QMenu,
     QPushButton,
     QScrollArea,
     QStackedWidget,
@@ -25,21 +26,28 @@ from PySide6.QtWidgets import (
 )
 
 from engine import wire_training as training
-from gui.commands import run_command
+from engine.errors import PellucidError
+from gui.commands import failure_sentence, run_command
 from gui.models.runs_model import RunRow, RunsModel
+from gui.pages.train import free_folder
 from gui.run_tail import RunTail, is_alive, run_folders, send_command
 from gui.sentences import duration
+from gui.settings import write_whole
 from gui.state.run import METRICS_OF, Run, Sentence
 from gui.theme import SPACE, colour, sized
+from gui.vivid import pair_of, vivid_config
 from gui.widgets.alpha_slider import AlphaSlider
 from gui.widgets.banner import Banner
 from gui.widgets.check_box import CheckBox
 from gui.widgets.loss_plot import Curve, LossPlot
 from gui.widgets.run_list import RunDelegate
+from gui.widgets.vivid_dialog import VividDialog
 
 LOOK_MS = 2000
 """How often the folder of runs is looked at while the page is shown."""
 REDRAW_MS = 100
+CONFIGS = "configs"
+"""Folder of configurations made here, beside the trainings."""
 
 
 class RunsPage(QWidget):
@@ -133,7 +141,17 @@ class RunsPage(QWidget):
         self.use_button = QPushButton(self.tr("&Use this model"))
         self.use_button.setProperty("tone", "primary")
         self.use_button.clicked.connect(self._use)
-        for button in (self.pause_button, self.stop_button, self.save_button, self.use_button):
+        self.more_button = QPushButton(self.tr("&More"))
+        self.more_button.setAccessibleName(self.tr("More that can be done with this training"))
+        menu = QMenu(self.more_button)
+        self.gan_action = menu.addAction(self.tr("Continue as GAN…"), self._ask_vivid)
+        self.gan_action.setToolTip(self.tr("Train a vivid partner that starts from this model"))
+        self.blend_action = menu.addAction(self.tr("Blend the pair"), self.blend)
+        self.blend_action.setToolTip(self.tr("Put both models into the library and slide between them"))
+        self.folder_action = menu.addAction(self.tr("Show the folder"), self._show_folder)
+        menu.setToolTipsVisible(True)
+        self.more_button.setMenu(menu)
+        for button in (self.pause_button, self.stop_button, self.save_button, self.more_button, self.use_button):
             head.addWidget(button)
         column.addLayout(head)
         column.addLayout(self._build_tiles())
@@ -360,6 +378,9 @@ class RunsPage(QWidget):
         self.stop_button.setVisible(live)
         self.save_button.setVisible(live)
         self.use_button.setEnabled(bool(run.models))
+        pair = pair_of(tail.folder, run.saved)
+        self.blend_action.setEnabled(pair is not None)
+        self.gan_action.setEnabled(bool(run.models) and not live and pair is None)
         self._show_curve_names(run)
         self._show_curves()
         self._show_pictures(run)
@@ -535,17 +556,85 @@ class RunsPage(QWidget):
         tail = self._current
         if tail is None or not tail.run.models:
             return
-        best = [path for path in tail.run.models if "best" in Path(path).name]
-        path = tail.folder / (best or list(tail.run.models))[-1]
+        path = self._best_model(tail)
         name = tail.folder.name
 
         def done(code: int, output: bytes, complaint: str) -> None:
             if code == 0:
                 self.model_imported.emit(name)
             else:
-                self.banner.tell(self.tr("The model was not imported."), "bad", complaint)
+                self.banner.tell(self.tr("The model was not imported."), "bad", failure_sentence(output) or complaint)
 
         run_command(["models", "import", str(path), "--name", name, "--json"], done, self, self._program)
+
+    def _ask_vivid(self) -> None:
+        tail = self._current
+        if tail is None:
+            return
+        answer = VividDialog.ask(f"{tail.folder.name}-vivid", self)
+        if answer is not None:
+            self.continue_as_gan(*answer)
+
+    def continue_as_gan(self, name: str, iterations: int, weights: str) -> None:
+        """Start a training that makes the vivid partner of this one's model."""
+        tail = self._current
+        if tail is None or not tail.run.models:
+            return
+        folder = free_folder(self._root, name)
+        try:
+            config = vivid_config(tail.folder, self._best_model(tail), name, iterations, weights)
+            text = training.format_config(config)
+            path = self._root / CONFIGS / f"{folder.name}.toml"
+            write_whole(path, text.encode())
+        except (OSError, UnicodeDecodeError, PellucidError) as error:
+            self.banner.tell(str(error), "bad")
+            return
+        self.banner.tell(self.tr("Starting the training…"))
+
+        def done(code: int, output: bytes, complaint: str) -> None:
+            if code == 0:
+                self.banner.hide()
+                self.choose(folder)
+            else:
+                self.banner.tell(
+                    self.tr("The training could not be started."), "bad", failure_sentence(output) or complaint
+                )
+
+        words = ["train", str(path), "--run", str(folder), "--detach", "--json"]
+        run_command(words, done, self, self._program)
+
+    def blend(self) -> None:
+        """Put both halves of the pair into the library and go to the slider between them."""
+        tail = self._current
+        pair = pair_of(tail.folder, tail.run.saved) if tail is not None else None
+        if tail is None or pair is None:
+            return
+        faithful, vivid = pair
+        name = tail.folder.name.removesuffix("-vivid")
+
+        def imported(code: int, output: bytes, complaint: str) -> None:
+            if code == 0:
+                self.model_imported.emit(name)
+            else:
+                self.banner.tell(self.tr("The model was not imported."), "bad", failure_sentence(output) or complaint)
+
+        def first(code: int, output: bytes, complaint: str) -> None:
+            if code:
+                imported(code, output, complaint)
+            else:
+                words = ["models", "import", str(faithful), "--name", name, "--json"]
+                run_command(words, imported, self, self._program)
+
+        words = ["models", "import", str(vivid), "--name", f"{name}-vivid", "--json"]
+        run_command(words, first, self, self._program)
+
+    def _best_model(self, tail: RunTail) -> Path:
+        best = [path for path in tail.run.models if "best" in Path(path).name]
+        return tail.folder / (best or list(tail.run.models))[-1]
+
+    def _show_folder(self) -> None:
+        if self._current is not None:
+            QDesktopServices.openUrl(QUrl.fromLocalFile(str(self._current.folder)))
 
     def _export(self) -> None:
         path, _filter = QFileDialog.getSaveFileName(

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from PySide6.QtCore import QProcess, Qt, QTemporaryDir, Signal
-from PySide6.QtGui import QPixmap
+from PySide6.QtCore import QProcess, Qt, QTemporaryDir, QTimer, Signal
+from PySide6.QtGui import QPixmap, QResizeEvent
 from PySide6.QtWidgets import (
     QButtonGroup,
     QComboBox,
@@ -24,6 +24,7 @@ from PySide6.QtWidgets import (
     QPlainTextEdit,
     QPushButton,
     QRadioButton,
+    QScrollArea,
     QSpinBox,
     QStackedWidget,
     QVBoxLayout,
@@ -34,14 +35,28 @@ from engine import wire_training as training
 from gui.commands import run_command
 from gui.naming import pictures_below
 from gui.sentences import duration
+from gui.set_aside import Moves, put_back, set_aside
+from gui.settings import write_whole
+from gui.state.library import Model
+from gui.state.recipe import DAMAGES, Amounts, Damage, adjusted, as_toml, file_name, present
 from gui.theme import SPACE, sized
+from gui.widgets.alpha_slider import AlphaSlider
 from gui.widgets.banner import Banner
 
-PURPOSES = ("my-photos", "my-photos-gan", "quick-try", "")
+PURPOSES = ("my-photos", "my-photos-gan", "s2-16", "my-photos", "quick-try", "")
 """Preset of each purpose; the last one is "reproduce a paper", whose preset is chosen from the rest."""
+ADAPT = 3
+"""The purpose "my own pictures": starts from a finished model of the preset's network, and goes gently."""
+ADAPT_ITERATIONS = 5000
+ADAPT_RATE = 1e-4
 SAMPLES = 12
 SHEET_SOURCES = 6
 FIRST_RECIPE = "real-esrgan"
+RECIPES = "recipes"
+"""Folder of changed recipes, beside the trainings that use them."""
+SHEET_MS = 350
+"""A slider has to rest for so long before samples are made."""
+ESTIMATE_MS = 900
 
 
 class TrainPage(QWidget):
@@ -56,6 +71,13 @@ class TrainPage(QWidget):
         self._sheets = QTemporaryDir()
         self._seed = 0
         self._recipes_read = False
+        self._recipe: dict[str, Any] = {}
+        """The chosen recipe as its file says it."""
+        self._models: tuple[Model, ...] = ()
+        self._moved: Moves = ()
+        self._sheet_pixmap = QPixmap()
+        self._sheet_timer = _timer(self, SHEET_MS, self._draw_sheet)
+        self._estimate_timer = _timer(self, ESTIMATE_MS, self.estimate)
         self._build()
         self._show_step(0)
 
@@ -101,12 +123,20 @@ class TrainPage(QWidget):
         self.purposes = QButtonGroup(self)
         entries = [
             (
-                self.tr("My own photographs"),
-                self.tr("A model that restores pictures like yours, whatever happened to them."),
+                self.tr("Photographs of every kind"),
+                self.tr("A model that restores photographs, whatever happened to them. From the beginning."),
             ),
             (
                 self.tr("Photographs, with a vivid partner"),
                 self.tr("Then a second model that invents texture; a slider blends the two. Needs VGG16 weights."),
+            ),
+            (
+                self.tr("Faces"),
+                self.tr("A model for portraits that are blurred, small or badly compressed. Give it faces only."),
+            ),
+            (
+                self.tr("My own pictures"),
+                self.tr("Starts from a finished model and adapts it to pictures like yours: a few hundred are enough."),
             ),
             (
                 self.tr("A quick try"),
@@ -121,14 +151,18 @@ class TrainPage(QWidget):
             card = QFrame()
             card.setObjectName("card")
             inner = QVBoxLayout(card)
-            inner.setContentsMargins(2 * SPACE, SPACE + 4, 2 * SPACE, SPACE + 4)
+            inner.setContentsMargins(2 * SPACE, SPACE, 2 * SPACE, SPACE)
+            inner.setSpacing(2)
             button = QRadioButton(name)
             button.setFont(sized(self.font(), 1.05, strong=True))
             button.setAccessibleDescription(text)
             label = QLabel(text)
             label.setProperty("tone", "muted")
             label.setContentsMargins(24, 0, 0, 0)
+            label.setWordWrap(True)
             inner.addWidget(button)
+            if number == ADAPT:
+                self._adapt_text = label
             inner.addWidget(label)
             self.purposes.addButton(button, number)
             if number == len(entries) - 1:
@@ -142,8 +176,9 @@ class TrainPage(QWidget):
                 button.toggled.connect(self.paper_box.setEnabled)
             column.addWidget(card)
         self.purposes.button(0).setChecked(True)
+        self.set_models(())
         column.addStretch(1)
-        return step
+        return _scrolled(step)
 
     def _build_pictures(self) -> QWidget:
         step = QWidget()
@@ -166,14 +201,25 @@ class TrainPage(QWidget):
         row.addStretch(1)
         self._check_state = QLabel()
         self._check_state.setWordWrap(True)
-        self.check_text = QPlainTextEdit()
-        self.check_text.setReadOnly(True)
-        self.check_text.setTabChangesFocus(True)
-        self.check_text.setAccessibleName(self.tr("What was found in the pictures"))
+        self.put_back_button = QPushButton(self.tr("&Put them back"))
+        self.put_back_button.clicked.connect(self._put_back)
+        self.put_back_button.hide()
+        state = QHBoxLayout()
+        state.addWidget(self._check_state, 1)
+        state.addWidget(self.put_back_button)
+        self._findings: dict[str, list[Finding]] = {}
+        """What was found, by folder."""
+        self._finding_cards = QVBoxLayout()
+        self._finding_cards.setSpacing(SPACE)
+        inside = QWidget()
+        inner = QVBoxLayout(inside)
+        inner.setContentsMargins(0, 0, SPACE, 0)
+        inner.addLayout(self._finding_cards)
+        inner.addStretch(1)
         column.addWidget(self.folders)
         column.addLayout(row)
-        column.addWidget(self._check_state)
-        column.addWidget(self.check_text, 1)
+        column.addLayout(state)
+        column.addWidget(_scrolled(inside), 1)
         return step
 
     def _build_damage(self) -> QWidget:
@@ -182,7 +228,7 @@ class TrainPage(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         self.recipe_box = QComboBox()
         self.recipe_box.setAccessibleName(self.tr("Damage recipe"))
-        self.recipe_box.currentIndexChanged.connect(self._draw_sheet)
+        self.recipe_box.currentIndexChanged.connect(self._read_recipe)
         self.again_button = QPushButton(self.tr("&Other samples"))
         self.again_button.clicked.connect(self._other_samples)
         row = QHBoxLayout()
@@ -191,11 +237,44 @@ class TrainPage(QWidget):
         self._sheet = QLabel()
         self._sheet.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._sheet.setProperty("tone", "muted")
-        self._sheet.setMinimumHeight(200)
+        self._sheet.setMinimumSize(200, 200)
+        self._sheet.setWordWrap(True)
         self._sheet.setAccessibleName(self.tr("Twelve samples of what the network will be fed"))
+        self._sheet.installEventFilter(self)
+        amounts = QHBoxLayout()
+        amounts.setSpacing(3 * SPACE)
+        self.amount_sliders: dict[Damage, AlphaSlider] = {}
+        self._amount_texts: dict[Damage, QLabel] = {}
+        words = {"blur": self.tr("Blur"), "noise": self.tr("Noise"), "jpeg": self.tr("Compression")}
+        for damage in DAMAGES:
+            part = QVBoxLayout()
+            part.setSpacing(0)
+            head = QHBoxLayout()
+            label, value = QLabel(words[damage]), QLabel("100 %")
+            value.setProperty("tone", "muted")
+            slider = AlphaSlider()
+            slider.setRange(0, 200)
+            slider.setSingleStep(10)
+            slider.setValue(100)
+            slider.setAccessibleName(self.tr("{damage}, percent of the recipe").format(damage=words[damage]))
+            slider.valueChanged.connect(self._amount_moved)
+            head.addWidget(label)
+            head.addStretch(1)
+            head.addWidget(value)
+            part.addLayout(head)
+            part.addWidget(slider)
+            amounts.addLayout(part, 1)
+            self.amount_sliders[damage], self._amount_texts[damage] = slider, value
         column.addLayout(row)
+        column.addLayout(amounts)
         column.addWidget(self._sheet, 1)
         return step
+
+    def eventFilter(self, watched: object, event: object) -> bool:
+        """The samples fill the room there is."""
+        if watched is self._sheet and isinstance(event, QResizeEvent):
+            self._show_sheet()
+        return False
 
     def _build_size(self) -> QWidget:
         step = QWidget()
@@ -221,15 +300,20 @@ class TrainPage(QWidget):
         ):
             field.setAccessibleName(text.replace("&", ""))
             form.addRow(text, field)
+        for number in (self.iterations_number, self.batch_number, self.crop_number):
+            number.valueChanged.connect(self._size_changed)
         self.weights_edit = QLineEdit()
         self.weights_edit.setPlaceholderText(self.tr("a .safetensors or .pth file"))
         self.weights_edit.setAccessibleName(self.tr("VGG weights"))
         self._weights_label = QLabel(self.tr("&VGG weights"))
         self._weights_label.setBuddy(self.weights_edit)
-        form.addRow(self._weights_label, self.weights_edit)
-        self.estimate_button = QPushButton(self.tr("&Estimate time and memory"))
-        self.estimate_button.clicked.connect(self.estimate)
-        form.addRow(self.estimate_button)
+        self.weights_button = QPushButton(self.tr("Choose…"))
+        self.weights_button.setAccessibleName(self.tr("Choose the file of the VGG weights"))
+        self.weights_button.clicked.connect(self._choose_weights)
+        weights = QHBoxLayout()
+        weights.addWidget(self.weights_edit, 1)
+        weights.addWidget(self.weights_button)
+        form.addRow(self._weights_label, weights)
         self._estimate = QLabel()
         self._estimate.setWordWrap(True)
         form.addRow(self._estimate)
@@ -282,6 +366,27 @@ class TrainPage(QWidget):
         else:
             self.start()
 
+    def set_models(self, models: tuple[Model, ...]) -> None:
+        """What the library holds: a finished model of the right network can be adapted."""
+        self._models = models
+        start = self._start_model()
+        button = self.purposes.button(ADAPT)
+        button.setEnabled(start is not None)
+        if button.isChecked() and start is None:
+            self.purposes.button(0).setChecked(True)
+        text = self.tr("Starts from a finished model and adapts it to pictures like yours: a few hundred are enough.")
+        self._adapt_text.setText(
+            self.tr("There is no finished model to start from yet: train or import one of the network “compact”.")
+            if start is None
+            else text
+        )
+
+    def _start_model(self) -> Model | None:
+        """The faithful model that "my own pictures" starts from."""
+        fitting = [m for m in self._models if m.architecture == "compact" and m.path and not m.problem]
+        faithful = [model for model in fitting if model.role != "gan"]
+        return next((model for model in faithful if model.default), faithful[0] if faithful else None)
+
     def preset(self) -> str:
         return PURPOSES[self.purposes.checkedId()] or str(self.paper_box.currentData())
 
@@ -292,7 +397,7 @@ class TrainPage(QWidget):
         if folder not in self.picture_folders():
             self.folders.addItem(folder)
             self.next_button.setEnabled(True)
-            self._check(folder)
+            self.check(folder)
 
     def _add_folder(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, self.tr("Folder of pictures"))
@@ -302,9 +407,11 @@ class TrainPage(QWidget):
     def _remove_folder(self) -> None:
         for item in self.folders.selectedItems():
             self.folders.takeItem(self.folders.row(item))
+            self._findings.pop(item.text(), None)
         self.next_button.setEnabled(self.folders.count() > 0)
+        self._show_findings()
 
-    def _check(self, folder: str) -> None:
+    def check(self, folder: str) -> None:
         """What the dataset doctor says."""
         self._check_state.setText(self.tr("Looking at the pictures…"))
 
@@ -319,9 +426,76 @@ class TrainPage(QWidget):
             healthy = summary.get("healthy") is True
             verdict = self.tr("Nothing stands in the way.") if healthy else self.tr("Repair this before training.")
             self._check_state.setText(f"{text} {verdict}")
-            self.check_text.setPlainText(findings_text(records[:-1]))
+            self._findings[folder] = gather(records[:-1])
+            self._show_findings()
 
-        self._run("check", ["dataset", "check", folder], done)
+        self._run(f"check {folder}", ["dataset", "check", folder], done)
+
+    def _show_findings(self) -> None:
+        while (taken := self._finding_cards.takeAt(0)) is not None:
+            widget = taken.widget()
+            if widget is not None:
+                widget.hide()
+                widget.deleteLater()
+        for folder, findings in self._findings.items():
+            for finding in findings:
+                self._finding_cards.addWidget(self._finding_card(folder, finding))
+        self.put_back_button.setVisible(bool(self._moved))
+
+    def _finding_card(self, folder: str, finding: Finding) -> QFrame:
+        card = QFrame()
+        card.setObjectName("card")
+        row = QHBoxLayout(card)
+        row.setContentsMargins(2 * SPACE, SPACE + 2, 2 * SPACE, SPACE + 2)
+        words = QVBoxLayout()
+        words.setSpacing(2)
+        title = QLabel(f"{self._kind_title(finding.kind)} ({len(finding.paths)})")
+        title.setFont(sized(self.font(), 1.0, strong=True))
+        words.addWidget(title)
+        names = ", ".join(Path(path).name for path in finding.paths[:4]) + (" …" if len(finding.paths) > 4 else "")
+        for text, tone in ((finding.advice, ""), (names, "muted")):
+            label = QLabel(text)
+            label.setWordWrap(True)
+            label.setTextFormat(Qt.TextFormat.PlainText)
+            label.setProperty("tone", tone)
+            words.addWidget(label)
+        label.setToolTip("\n".join(finding.lines[:40]))
+        row.addLayout(words, 1)
+        button = QPushButton(self.tr("Set aside"))
+        button.setAccessibleName(self.tr("Set aside: {what}").format(what=self._kind_title(finding.kind)))
+        button.setToolTip(self.tr("Move these files into a folder beside this one; they can be put back"))
+        button.clicked.connect(lambda: self._set_aside(folder, finding))
+        row.addWidget(button, 0, Qt.AlignmentFlag.AlignTop)
+        return card
+
+    def _kind_title(self, kind: str) -> str:
+        return {
+            "unreadable": self.tr("Unreadable files"),
+            "too-small": self.tr("Too small"),
+            "no-partner": self.tr("Without a damaged partner"),
+            "wrong-scale": self.tr("Partner of the wrong size"),
+            "duplicate": self.tr("Twice there"),
+            "grey": self.tr("Grey pictures"),
+            "alpha": self.tr("Transparent pictures"),
+            "heavy-jpeg": self.tr("Heavily compressed"),
+            "leak": self.tr("Also in the validation"),
+        }.get(kind, kind)
+
+    def _set_aside(self, folder: str, finding: Finding) -> None:
+        try:
+            self._moved += set_aside(Path(folder), finding.paths)
+        except OSError as error:
+            self.banner.tell(self.tr("The files could not be moved: {reason}").format(reason=error), "bad")
+        self.check(folder)
+
+    def _put_back(self) -> None:
+        moved, self._moved = self._moved, ()
+        try:
+            put_back(moved)
+        except OSError as error:
+            self.banner.tell(self.tr("The files could not be moved: {reason}").format(reason=error), "bad")
+        for folder in self.picture_folders():
+            self.check(folder)
 
     def _enter_damage(self) -> None:
         wanted = self._preset_tree().get("data", {}).get("recipe", FIRST_RECIPE)
@@ -348,34 +522,84 @@ class TrainPage(QWidget):
         self.recipe_box.blockSignals(True)
         self.recipe_box.setCurrentIndex(max(0, row))
         self.recipe_box.blockSignals(False)
-        self._draw_sheet()
+        self._read_recipe()
+
+    def _read_recipe(self) -> None:
+        """The recipe's own numbers: what the sliders multiply."""
+        name = self.recipe_box.currentData()
+        if name is None:
+            return
+
+        def done(code: int, records: list[dict[str, Any]], complaint: str) -> None:
+            found = records[-1].get("recipe") if records else None
+            self._recipe = found if isinstance(found, dict) else {}
+            there = present(self._recipe)
+            for damage, slider in self.amount_sliders.items():
+                slider.setEnabled(damage in there)
+                slider.blockSignals(True)
+                slider.setValue(100)
+                slider.blockSignals(False)
+            self._show_amounts()
+            self._draw_sheet()
+
+        self._run("recipe", ["degrade", "--recipe", name, "--print"], done)
+
+    def _amount_moved(self) -> None:
+        self._show_amounts()
+        self._sheet_timer.start()
+
+    def _show_amounts(self) -> None:
+        for damage, slider in self.amount_sliders.items():
+            self._amount_texts[damage].setText(f"{slider.value()} %" if slider.isEnabled() else "–")
+
+    def amounts(self) -> Amounts:
+        return Amounts(**{damage: slider.value() / 100 for damage, slider in self.amount_sliders.items()})
+
+    def recipe(self, folder: Path) -> str:
+        """What the command line calls it: a bundled recipe's name, or a file below `folder` with changed amounts."""
+        name = str(self.recipe_box.currentData() or "")
+        changed = adjusted(self._recipe, self.amounts()) if self._recipe else {}
+        if changed is self._recipe or not changed:
+            return name
+        path = folder / file_name(changed)
+        write_whole(path, as_toml(changed).encode())
+        return str(path)
 
     def _other_samples(self) -> None:
         self._seed += 1
         self._draw_sheet()
 
     def _draw_sheet(self) -> None:
-        recipe = self.recipe_box.currentData()
         sources = _some_pictures(self.picture_folders())
-        if recipe is None or not sources:
+        if self.recipe_box.currentData() is None or not sources:
             return
-        self._sheet.setText(self.tr("Damaging twelve samples…"))
-        folder = Path(self._sheets.path()) / f"{recipe}-{self._seed}"
+        try:
+            recipe = self.recipe(Path(self._sheets.path()))
+        except OSError as error:
+            self.banner.tell(self.tr("The recipe could not be written: {reason}").format(reason=error), "bad")
+            return
+        if self._sheet_pixmap.isNull():
+            self._sheet.setText(self.tr("Damaging twelve samples…"))
+        folder = Path(self._sheets.path()) / f"{Path(recipe).stem}-{self._seed}"
         words = ["degrade", *sources, "-o", str(folder), "--recipe", recipe, "--seed", str(self._seed)]
 
         def done(code: int, records: list[dict[str, Any]], complaint: str) -> None:
-            pixmap = QPixmap(str(folder / "sheet.png"))
-            if pixmap.isNull():
+            self._sheet_pixmap = QPixmap(str(folder / "sheet.png"))
+            if self._sheet_pixmap.isNull():
                 self._sheet.setText(_complaint(records, complaint) or self.tr("The samples could not be made."))
-                return
-            ratio = self.devicePixelRatioF()
-            room = self._sheet.size() * ratio
-            keep, smooth = Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation
-            shown = pixmap.scaled(room, keep, smooth)
-            shown.setDevicePixelRatio(ratio)
-            self._sheet.setPixmap(shown)
+            else:
+                self._show_sheet()
 
         self._run("sheet", [*words, "--sheet", str(SAMPLES), "--overwrite"], done)
+
+    def _show_sheet(self) -> None:
+        if self._sheet_pixmap.isNull():
+            return
+        ratio = self.devicePixelRatioF()
+        keep, smooth = Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation
+        shown = self._sheet_pixmap.scaled(self._sheet.size() * ratio, keep, smooth)
+        shown.setDevicePixelRatio(ratio)
+        self._sheet.setPixmap(shown)
 
     def _enter_size(self) -> None:
         tree = self._preset_tree()
@@ -386,19 +610,35 @@ class TrainPage(QWidget):
         self.batch_number.setValue(data.get("batch", default.batch))
         self.crop_number.setValue(data.get("crop", default.crop))
         perceptual = bool(self._perceptual_places(tree))
-        self._weights_label.setVisible(perceptual)
-        self.weights_edit.setVisible(perceptual)
-        self._estimate.setText("")
+        for widget in (self._weights_label, self.weights_edit, self.weights_button):
+            widget.setVisible(perceptual)
+        if self.purposes.checkedId() == ADAPT:
+            self.name_edit.setText("my-own-pictures")
+            self.iterations_number.setValue(ADAPT_ITERATIONS)
+        self._size_changed()
+
+    def _size_changed(self) -> None:
+        """The estimate belongs to other numbers now: measure anew as soon as they rest."""
+        if self.steps.currentIndex() == self.steps.count() - 1:
+            self._estimate.setText(self.tr("Training a few steps to measure…"))
+            self._estimate_timer.start()
+
+    def _choose_weights(self) -> None:
+        path, _filter = QFileDialog.getOpenFileName(
+            self, self.tr("VGG weights"), "", self.tr("Weights") + " (*.safetensors *.pth *.pt)"
+        )
+        if path:
+            self.weights_edit.setText(path)
+            self._size_changed()
 
     # Doing
 
     def estimate(self) -> None:
         """A dry run: the whole configuration, how long it takes here, and whether it fits."""
+        self._estimate_timer.stop()
         self._estimate.setText(self.tr("Training a few steps to measure…"))
-        self.estimate_button.setEnabled(False)
 
         def done(code: int, records: list[dict[str, Any]], complaint: str) -> None:
-            self.estimate_button.setEnabled(True)
             result = records[-1] if records else {}
             if "config" not in result:
                 self._estimate.setText(_complaint(records, complaint))
@@ -427,7 +667,10 @@ class TrainPage(QWidget):
             ("data.crop", self.crop_number.value()),
         ]
         if self.recipe_box.currentData():
-            values.append(("data.recipe", self.recipe_box.currentData()))
+            values.append(("data.recipe", self.recipe(self._root / RECIPES)))
+        start = self._start_model() if self.purposes.checkedId() == ADAPT else None
+        if start is not None:
+            values += [("model.start", start.path), ("stages.0.optimizer.learning_rate", ADAPT_RATE)]
         values += [
             (f"stages.{n}.iterations", self.iterations_number.value()) for n in range(len(tree.get("stages", [{}])))
         ]
@@ -438,7 +681,14 @@ class TrainPage(QWidget):
         return words
 
     def start(self) -> None:
-        folder = self._free_folder(self.name_edit.text().strip() or self.preset())
+        folder = free_folder(self._root, self.name_edit.text().strip() or self.preset())
+        try:
+            command = self.command()
+        except OSError as error:
+            self.banner.tell(self.tr("The recipe could not be written: {reason}").format(reason=error), "bad")
+            return
+        self._estimate_timer.stop()
+        self._end("estimate")
         self.next_button.setEnabled(False)
         self.banner.tell(self.tr("Starting the training…"))
 
@@ -451,15 +701,7 @@ class TrainPage(QWidget):
             else:
                 self.banner.tell(_complaint(records, complaint), "bad")
 
-        self._run("start", [*self.command(), "--run", str(folder), "--detach"], done)
-
-    def _free_folder(self, name: str) -> Path:
-        stem = re.sub(r"[^\w.-]+", "-", name).strip(".-") or "training"
-        number, folder = 1, self._root / stem
-        while folder.exists():
-            number += 1
-            folder = self._root / f"{stem}-{number}"
-        return folder
+        self._run("start", [*command, "--run", str(folder), "--detach"], done)
 
     def _preset_tree(self) -> dict[str, Any]:
         return dict(_read_preset(training.presets_folder() / f"{self.preset()}.toml"))
@@ -474,9 +716,7 @@ class TrainPage(QWidget):
 
     def _run(self, task: str, words: list[str], done: Callable[[int, list[dict[str, Any]], str], None]) -> None:
         """One command a task: a newer one ends the older, whose answer nobody waits for any more."""
-        older = self._running.pop(task, None)
-        if older is not None:
-            older.kill()
+        self._end(task)
 
         def finished(code: int, output: bytes, complaint: str) -> None:
             if self._running.get(task) is process:
@@ -486,6 +726,21 @@ class TrainPage(QWidget):
         process = run_command([*words, "--json"], finished, self, self._program)
         self._running[task] = process
 
+    def _end(self, task: str) -> None:
+        older = self._running.pop(task, None)
+        if older is not None:
+            older.kill()
+
+
+def free_folder(root: Path, name: str) -> Path:
+    """A folder for a training of this name that is not there yet."""
+    stem = re.sub(r"[^\w.-]+", "-", name).strip(".-") or "training"
+    number, folder = 1, root / stem
+    while folder.exists():
+        number += 1
+        folder = root / f"{stem}-{number}"
+    return folder
+
 
 def presets() -> list[tuple[str, str]]:
     """Name and description of every configuration that comes with Pellucid."""
@@ -493,18 +748,31 @@ def presets() -> list[tuple[str, str]]:
     return [(path.stem, str(_read_preset(path).get("description", ""))) for path in found]
 
 
-def findings_text(records: list[dict[str, Any]]) -> str:
-    """What the dataset doctor found, gathered by kind, each kind with its advice."""
+class Finding(msgspec.Struct, frozen=True):
+    """All files of one folder with the same trouble."""
+
+    kind: str
+    advice: str
+    paths: tuple[str, ...]
+    lines: tuple[str, ...]
+    """What is wrong with each."""
+
+
+def gather(records: list[dict[str, Any]]) -> list[Finding]:
+    """What the dataset doctor found, by kind."""
     kinds: dict[str, list[dict[str, Any]]] = {}
     for record in records:
         if "kind" in record:
             kinds.setdefault(str(record["kind"]), []).append(record)
-    parts: list[str] = []
-    for kind, found in kinds.items():
-        lines = [f"  {record.get('path', '')}: {record.get('text', '')}" for record in found[:8]]
-        more = [f"  … {len(found) - 8}"] if len(found) > 8 else []
-        parts.append("\n".join([f"{kind} ({len(found)}): {found[0].get('advice', '')}", *lines, *more]))
-    return "\n\n".join(parts)
+    return [
+        Finding(
+            kind,
+            str(found[0].get("advice", "")),
+            tuple(str(record.get("path", "")) for record in found),
+            tuple(f"{record.get('path', '')}: {record.get('text', '')}" for record in found),
+        )
+        for kind, found in kinds.items()
+    ]
 
 
 def _read_preset(path: Path) -> dict[str, Any]:
@@ -543,6 +811,22 @@ def _complaint(records: list[dict[str, Any]], complaint: str) -> str:
     if failed is not None:
         return f"{failed['message']} {failed.get('hint', '')}".strip()
     return complaint.splitlines()[-1] if complaint else ""
+
+
+def _timer(parent: QWidget, milliseconds: int, call: Callable[[], None]) -> QTimer:
+    timer = QTimer(parent)
+    timer.setSingleShot(True)
+    timer.setInterval(milliseconds)
+    timer.timeout.connect(call)
+    return timer
+
+
+def _scrolled(inside: QWidget) -> QScrollArea:
+    scroll = QScrollArea()
+    scroll.setWidgetResizable(True)
+    scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    scroll.setWidget(inside)
+    return scroll
 
 
 def _number(low: int, high: int) -> QSpinBox:

@@ -70,8 +70,19 @@ def default(models: tuple[Model, ...]) -> Model | None:
 
 
 def partner_of(models: tuple[Model, ...], model: Model) -> Model | None:
-    """The other half of a pair, if it is in the library."""
-    return find(models, model.partner)
+    """The vivid half of a pair, if `model` is the faithful one: what its card names, or what names it."""
+    if model.role == "gan":
+        return None
+    named = find(models, model.partner)
+    if named is not None:
+        return named
+    own = {model.hash, model.name} - {""}
+    return next((m for m in models if m.role == "gan" and m.partner in own and not m.problem), None)
+
+
+def faithful_of(models: tuple[Model, ...], model: Model) -> Model | None:
+    """The faithful half of a pair, if `model` is the vivid one."""
+    return next((other for other in models if other is not model and partner_of(models, other) is model), None)
 
 
 def scores_by_alpha(model: Model, metric: str) -> list[tuple[float, float]]:

@@ -54,6 +54,14 @@ class Preview(msgspec.Struct, frozen=True):
     panels: tuple[str, ...]
 
 
+class Saved(msgspec.Struct, frozen=True):
+    """A model file of the run, relative to its folder."""
+
+    path: str
+    kind: Literal["best", "last", "stage"]
+    stage: int
+
+
 class Sentence(msgspec.Struct, frozen=True):
     """Something that happened; `kind` and `facts` make the words, in the language of the window."""
 
@@ -88,6 +96,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     sentences: tuple[Sentence, ...] = ()
     models: tuple[str, ...] = ()
     """Paths relative to the run folder, newest last."""
+    saved: tuple[Saved, ...] = ()
+    """The same with what they are."""
 
 
 def reduce(run: Run, event: training.Event) -> Run:
@@ -137,7 +147,8 @@ def reduce(run: Run, event: training.Event) -> Run:
             return replace(run, previews={**run.previews, event.picture: (*old, fresh)})
         case training.ModelSaved():
             models = (*(path for path in run.models if path != event.path), event.path)
-            return replace(run, models=models)
+            saved = (*(s for s in run.saved if s.path != event.path), Saved(event.path, event.kind, event.stage))
+            return replace(run, models=models, saved=saved)
         case training.NonFinite():
             return _say(run, event, "nonfinite", f"{event.iteration}", f"{event.in_a_row}", tone="warning")
         case training.RolledBack():

@@ -418,7 +418,7 @@ def _heading(text: str) -> QLabel:
 
 
 def _is_partner(model: Model, models: tuple[Model, ...]) -> bool:
-    return any(library.partner_of(models, other) is model for other in models if other is not model)
+    return library.faithful_of(models, model) is not None
 
 
 def _facts(model: Model) -> str:

@@ -29,6 +29,8 @@ def test_pairs_default_and_damaged_files_are_known() -> None:
     assert (found.folder, a.scale, b.default, broken.problem) == ("/lib", 2, True, "broken")
     assert library.partner_of(found.models, a) is b
     assert library.partner_of(found.models, b) is None
+    assert library.faithful_of(found.models, b) is a
+    assert library.faithful_of(found.models, a) is None
     assert library.default(found.models) is b
 
 
@@ -46,3 +48,12 @@ def test_scores_along_the_blend_come_in_order() -> None:
 def test_what_is_no_json_is_an_error() -> None:
     with pytest.raises(msgspec.DecodeError):
         library.parse(b"Traceback (most recent call last):")
+
+
+def test_a_pair_is_found_when_only_the_vivid_half_names_the_other() -> None:
+    found = library.parse(
+        lines({"name": "a", "weights_hash": "1"}, {"name": "b", "weights_hash": "2", "role": "gan", "partner": "1"})
+    )
+    a, b = found.models
+    assert library.partner_of(found.models, a) is b
+    assert library.faithful_of(found.models, b) is a

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -22,9 +23,37 @@ def blend(psnr: Model, gan: Model, alpha: float) -> Model:
     check_blendable(psnr, gan)
     if not math.isfinite(alpha):
         raise PellucidError(Code.USAGE, f"The blend's alpha must be a number, not {alpha}.", "Try 0.25.")
-    out = {name: np.empty_like(value, dtype=np.float32) for name, value in psnr.weights.items()}
-    lerp_weights(psnr.weights, gan.weights, alpha, out)
-    return Model(_card_of_blend(psnr, gan, alpha), out)
+    return Model(_card_of_blend(psnr, gan, alpha), BlendedWeights(psnr.weights, gan.weights, alpha))
+
+
+class BlendedWeights(Mapping[str, npt.NDArray[np.float32]]):
+    """The blend of two sets of weights, computed when first looked at: a session that holds both halves where it
+    computes mixes them there, and never looks."""
+
+    def __init__(self, first: Weights, second: Weights, alpha: float) -> None:
+        self.first = first
+        self.second = second
+        self.alpha = alpha
+        self._lock = threading.Lock()
+        self._mixed: dict[str, npt.NDArray[np.float32]] | None = None
+
+    def __getitem__(self, name: str) -> npt.NDArray[np.float32]:
+        with self._lock:
+            if self._mixed is None:
+                mixed = {key: np.empty_like(value, dtype=np.float32) for key, value in self.first.items()}
+                lerp_weights(self.first, self.second, self.alpha, mixed)
+                self._mixed = mixed
+        return self._mixed[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.first)
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def shape_of(self, name: str) -> tuple[int, ...]:
+        """Without mixing anything."""
+        return self.first[name].shape
 
 
 def lerp_weights(a: Weights, b: Weights, alpha: float, out: Mapping[str, npt.NDArray[np.float32]]) -> None:

@@ -124,22 +124,27 @@ def plan_tiles(
     memory: int = 0,
     bytes_per_pixel: float = 0.0,
     best_side: int = 0,
+    read_side: int = 0,
 ) -> Plan:
     """Cuts a picture of `height` x `width` pixels.
 
     tile: side of a core in input pixels; the halo comes on top. 0: chosen to finish soonest on `streams` tiles at a
     time, among the plans that take at most `memory` bytes (0: no limit) when a running tile takes `bytes_per_pixel`
-    for each pixel it reads, and whose reads are at most `best_side` long (0: no limit).
+    for each pixel it reads, and whose reads are at most `best_side` long (0: no limit). read_side: every tile reads
+    exactly that many pixels on each axis where the picture is longer, and the whole axis where it is not.
     """
     if min(height, width) < 1:
         raise ValueError(f"a picture of {width} x {height} pixels cannot be cut")
-    if min(halo, tile, memory, best_side) < 0 or min(multiple, scale, streams) < 1:
-        raise ValueError("halo, tile, memory and best_side are 0 or more; multiple, scale and streams 1 or more")
+    if min(halo, tile, memory, best_side, read_side) < 0 or min(multiple, scale, streams) < 1:
+        raise ValueError("halo, tile, memory and sides are 0 or more; multiple, scale and streams 1 or more")
     if tile:
         rows, columns = (
             _cut(length, _count_for(length, tile, halo, multiple, wrap), halo, multiple, wrap)
             for length in (height, width)
         )
+        return Plan(rows, columns, wrap)
+    if read_side:
+        rows, columns = (_cut_to(length, read_side, halo, multiple, wrap) for length in (height, width))
         return Plan(rows, columns, wrap)
     return _choose(height, width, halo, multiple, wrap, scale, streams, memory, bytes_per_pixel, best_side)
 
@@ -206,12 +211,22 @@ def _count_for(length: int, core: int, halo: int, multiple: int, wrap: bool) -> 
     return max(1, -(-(last - first - margin) // stride))
 
 
-def _cut(length: int, count: int, halo: int, multiple: int, wrap: bool) -> Axis:
-    """`count` reads of equal length, their starts spread evenly; the cuts lie in the middle of each overlap."""
+def _cut_to(length: int, side: int, halo: int, multiple: int, wrap: bool) -> Axis:
+    """Reads of `side` pixels, or of as many more as a large halo needs; the axis whole when it is no longer."""
+    first, last = _bounds(length, halo, multiple, wrap)
+    margin = 2 * _align_up(halo, multiple)
+    side = max(_align_down(side, multiple), margin + _align_up(SMALLEST_CORE, multiple))
+    count = max(1, -(-(last - first - margin) // (side - margin)))
+    return _cut(length, count, halo, multiple, wrap, side)
+
+
+def _cut(length: int, count: int, halo: int, multiple: int, wrap: bool, side: int = 0) -> Axis:
+    """`count` reads of equal length (`side`; 0: no longer than needed), their starts spread evenly; the cuts lie in the
+    middle of each overlap."""
     first, last = _bounds(length, halo, multiple, wrap)
     whole = last - first
     margin = 2 * _align_up(halo, multiple)
-    read = min(whole, _align_up(-(-(whole + margin * (count - 1)) // count), multiple))
+    read = min(whole, side or _align_up(-(-(whole + margin * (count - 1)) // count), multiple))
     room = whole - read
     count = min(count, room // multiple + 1)
     starts = [first + _align_down(room * i // max(1, count - 1), multiple) for i in range(count)]

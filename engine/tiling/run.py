@@ -13,20 +13,24 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from engine.errors import Cancelled, Code, OutOfMemory, PellucidError
 from engine.runtime.memory import available_memory
-from engine.runtime.session import Interruptible, Session, SessionInfo
+from engine.runtime.session import Interruptible, PacksPixels, Session, SessionInfo
 from engine.tiling.plan import Plan, Span, Tile, plan_tiles
-from engine.tiling.source import Planes, Source, read_tile
+from engine.tiling.source import InterleavedSource, Planes, Source, read_pixels, read_tile
 
-OnBand = Callable[[int, int, npt.NDArray[np.float32]], None]
+Pixels = npt.NDArray[np.uint8]
+"""(height, width, 3)."""
+
+OnBand = Callable[[int, int, npt.NDArray[Any]], None]
 """(top, bottom, rows): rows `top` to `bottom` of the result, (bottom - top, width * scale, 3) float32, not clipped to
-0..1. In order from the top, without gaps, in the calling thread. The array may be a view of planes: cheap to round to
-whole numbers first and to make contiguous after."""
+0..1, or uint8 from 0 to 255 where that was allowed. In order from the top, without gaps, in the calling thread. The
+array may be a view of planes: cheap to round to whole numbers first and to make contiguous after."""
 
 _ROWS_A_BAND = 256
 _POLL_SECONDS = 0.05
@@ -63,7 +67,7 @@ def plan_for(height: int, width: int, info: SessionInfo, settings: TilingSetting
     When nobody says how much memory to take, it is 640 MiB, or as much more (to a quarter of what is free) as it takes
     to make nine tenths of the work useful: a network with a large halo pays for small tiles many times over.
     """
-    if settings.memory or settings.tile:
+    if settings.memory or settings.tile or info.read_side:
         return _plan_within(height, width, info, settings, settings.memory or _DEFAULT_MEMORY)
     free = available_memory() // 4
     most = _plan_within(height, width, info, settings, free)
@@ -90,6 +94,7 @@ def _plan_within(height: int, width: int, info: SessionInfo, settings: TilingSet
         memory=max(1, memory - info.streams * info.fixed_bytes),
         bytes_per_pixel=info.bytes_per_pixel,
         best_side=info.best_side,
+        read_side=info.read_side,
     )
 
 
@@ -104,13 +109,15 @@ def restore_tiles(
     cancelled: Callable[[], bool] | None = None,
     fallback: Callable[[], Session] | None = None,
     stronger: Callable[[], Session] | None = None,
+    packed: bool = False,
 ) -> TilingReport:
     """Restores `source` and hands its rows to `on_band`.
 
     on_tile: (tiles done, tiles) in the calling thread. on_notice: a sentence for the user, from any thread.
     cancelled: asked between tiles, from any thread; while it blocks, no new tile starts (that is how to pause).
     fallback: opens the session for tiles that no division made small enough. stronger: opens the session in the next
-    higher precision. Both are opened when first needed and closed at the end; `session` stays open.
+    higher precision. Both are opened when first needed and closed at the end; `session` stays open. packed: rows may
+    come as uint8, rounded, where source and session can do that; all of them do then.
 
     Raises Cancelled, OutOfMemory when even the fallback has too little, and PellucidError(BAD_OUTPUT) when a tile stays
     broken: a black picture is never a success.
@@ -120,8 +127,13 @@ def restore_tiles(
     feather = session.info.feather if settings.feather is None else settings.feather
     job = _Job(source, session, plan, on_notice, cancelled, fallback, stronger)
     scale = session.info.scale
+    joiner: _Joiner | _PackedJoiner = _Joiner(plan, _feather_that_fits(plan, feather), scale)
+    pixels = source.pixels if isinstance(source, InterleavedSource) else None
+    if packed and not feather and pixels is not None and isinstance(session, PacksPixels):
+        job.pixels = pixels
+        joiner = _PackedJoiner(scale)
     try:
-        _run(job, _Joiner(plan, _feather_that_fits(plan, feather), scale), on_band, on_tile)
+        _run(job, joiner, on_band, on_tile)
     except MemoryError as error:
         raise OutOfMemory(
             f"The memory of this computer is too small for a row of {plan.columns.length * scale} pixels.",
@@ -138,12 +150,15 @@ def _feather_that_fits(plan: Plan, feather: int) -> int:
     return max(0, min([feather, plan.rows.halo, *(core // 2 for core in cores)]))
 
 
-def _run(job: _Job, joiner: _Joiner, on_band: OnBand, on_tile: Callable[[int, int], None] | None) -> None:
+def _run(
+    job: _Job, joiner: _Joiner | _PackedJoiner, on_band: OnBand, on_tile: Callable[[int, int], None] | None
+) -> None:
     plan = job.plan
     # One more than compute side by side: it cuts the next tile and crops the last while the streams are busy.
     workers = min(job.session.info.streams + 1, len(plan))
     waiting = enumerate(plan.tiles())
-    submitted: deque[Future[Planes]] = deque()
+    submitted: deque[Future[npt.NDArray[Any]]] = deque()
+    restore = job.restore if job.pixels is None else job.restore_packed
     done = 0
     pool = ThreadPoolExecutor(workers, thread_name_prefix="tile")
 
@@ -154,11 +169,11 @@ def _run(job: _Job, joiner: _Joiner, on_band: OnBand, on_tile: Callable[[int, in
             if following is None:
                 return
             number, tile = following
-            submitted.append(pool.submit(job.restore, number, joiner.kept(tile), tile))
+            submitted.append(pool.submit(restore, number, joiner.kept(tile), tile))
 
     try:
         for rows in plan.rows.spans:
-            parts: list[Planes] = []
+            parts: list[npt.NDArray[Any]] = []
             for _ in plan.columns.spans:
                 submit_ahead(len(parts))
                 parts.append(_wait(submitted.popleft(), job))
@@ -168,7 +183,7 @@ def _run(job: _Job, joiner: _Joiner, on_band: OnBand, on_tile: Callable[[int, in
             submit_ahead(len(parts))
             job.check_cancelled()
             for top, band in joiner.join(rows, parts):
-                on_band(top, top + band.shape[1], band.transpose(1, 2, 0))
+                on_band(top, top + len(band), band)
     except BaseException:
         job.stop()
         raise
@@ -176,7 +191,7 @@ def _run(job: _Job, joiner: _Joiner, on_band: OnBand, on_tile: Callable[[int, in
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _wait(future: Future[Planes], job: _Job) -> Planes:
+def _wait(future: Future[npt.NDArray[Any]], job: _Job) -> npt.NDArray[Any]:
     while True:
         try:
             return future.result(timeout=_POLL_SECONDS)
@@ -203,6 +218,8 @@ class _Job:
         self.session = session
         self.plan = plan
         self.divided = 0
+        self.pixels: Pixels | None = None
+        """The source as it is, when tiles travel packed."""
         self._on_notice = on_notice
         self._cancelled = cancelled
         self._fallback = _Spare(fallback)
@@ -252,6 +269,24 @@ class _Job:
             whole = np.empty((3, kept.rows.core * scale, kept.columns.core * scale), dtype=np.float32)
             self._restore_parts(number, kept, tile, kept, parts, whole, error)
             return whole
+
+    def restore_packed(self, number: int, kept: Tile, tile: Tile) -> Pixels:
+        """One tile, (rows * scale, columns * scale, 3); what does not work packed is done as floats and rounded."""
+        self.check_cancelled()
+        assert self.pixels is not None
+        if self.session.info.precision not in self._bad and isinstance(self.session, PacksPixels):
+            window = read_pixels(self.pixels, tile, self.plan.wrap)
+            try:
+                packed = self.session.run_packed(window)
+            except (OutOfMemory, MemoryError):
+                pass  # met again below, where tiles are divided
+            else:
+                result = _core_of_pixels(packed.pixels, tile, self.session.info.scale)
+                if packed.finite and not _may_be_flat(_core_of_pixels(window, tile, 1), result):
+                    return result
+        planes = self.restore(number, kept, tile)
+        scaled = np.multiply(planes.transpose(1, 2, 0), np.float32(255), order="C")
+        return np.rint(np.clip(scaled, 0, 255, out=scaled), out=scaled).astype(np.uint8)
 
     def _restore_parts(
         self,
@@ -381,6 +416,37 @@ def find_fault(source: Planes, result: Planes) -> str:
     return "a single flat colour" if differing.mean() > 0.01 else ""
 
 
+def _may_be_flat(source: Pixels, result: Pixels) -> bool:
+    """Whether `find_fault` could call the result flat: a few samples tell for nearly every tile."""
+    steps = max(1, len(result) // 16), max(1, result.shape[1] // 16)
+    if (np.ptp(result[:: steps[0], :: steps[1]], axis=(0, 1)) > 1).any():
+        return False
+    if np.ptp(result, axis=(0, 1)).max() > 1:
+        return False
+    before, after = (
+        np.divide(pixels.transpose(2, 0, 1), np.float32(255), dtype=np.float32)
+        # Rounding may have added the step that makes a difference: one colour stands for all.
+        for pixels in (source, np.broadcast_to(result[:1, :1], result.shape))
+    )
+    return find_fault(before, after) != ""
+
+
+class _PackedJoiner:
+    """Joins finished tiles that are packed already, without blending."""
+
+    def __init__(self, scale: int) -> None:
+        self._scale = scale
+
+    def kept(self, tile: Tile) -> Tile:
+        return tile
+
+    def join(self, rows: Span, parts: list[Pixels]) -> Iterator[tuple[int, Pixels]]:
+        """Yields (top, (n, width * scale, 3))."""
+        for top in range(0, len(parts[0]), _ROWS_A_BAND):
+            pieces = [part[top : top + _ROWS_A_BAND] for part in parts]
+            yield rows.start * self._scale + top, pieces[0] if len(pieces) == 1 else np.concatenate(pieces, axis=1)
+
+
 class _Joiner:
     """Joins finished tiles to rows of the result; across each cut the two tiles may be blended over `2 * feather`."""
 
@@ -401,7 +467,11 @@ class _Joiner:
         return Span(start, stop, span.read_start, span.read_stop)
 
     def join(self, rows: Span, parts: list[Planes]) -> Iterator[tuple[int, Planes]]:
-        """Yields (top, (3, n, width * scale)) of all rows that are final once this row of tiles is."""
+        """Yields (top, (n, width * scale, 3)) of all rows that are final once this row of tiles is."""
+        for top, planes in self._bands(rows, parts):
+            yield top, planes.transpose(1, 2, 0)
+
+    def _bands(self, rows: Span, parts: list[Planes]) -> Iterator[tuple[int, Planes]]:
         kept = self._grow(rows, self._plan.rows.length)
         shared = 2 * self._feather * self._scale
         above = shared if rows.start > 0 else 0
@@ -450,6 +520,12 @@ def _core(planes: Planes, tile: Tile, scale: int) -> Planes:
     left = (tile.columns.start - tile.columns.read_start) * scale
     core = planes[:, top : top + tile.rows.core * scale, left : left + tile.columns.core * scale]
     return core.copy() if core.size < 0.8 * planes.size else core
+
+
+def _core_of_pixels(pixels: Pixels, tile: Tile, scale: int) -> Pixels:
+    top = (tile.rows.start - tile.rows.read_start) * scale
+    left = (tile.columns.start - tile.columns.read_start) * scale
+    return pixels[top : top + tile.rows.core * scale, left : left + tile.columns.core * scale]
 
 
 def _place(whole: Planes, kept: Tile, part: Tile, result: Planes, scale: int) -> None:

@@ -39,6 +39,10 @@ class InterleavedSource:
         if colour.dtype not in _LARGEST:
             raise ValueError(f"samples are uint8, uint16 or float32, not {colour.dtype}")
         self._colour = colour
+        self.pixels: npt.NDArray[np.uint8] | None = (
+            colour.view(np.uint8) if colour.dtype == np.uint8 and colour.shape[2] == 3 else None
+        )
+        """The picture itself, (height, width, 3), where it is one of whole steps of 8 bits."""
         self._largest = _LARGEST[colour.dtype]
 
     @property
@@ -73,6 +77,20 @@ def read_tile(source: Source, tile: Tile, wrap: bool) -> Planes:
                 part = part[:, :, ::-1]
             window[:, top : top + len(row_indices), left : left + len(column_indices)] = part
     return window
+
+
+def read_pixels(pixels: npt.NDArray[np.uint8], tile: Tile, wrap: bool) -> npt.NDArray[np.uint8]:
+    """The same of (height, width, 3) pixels, as they are: (rows, columns, 3) contiguous."""
+    height, width, _ = pixels.shape
+    rows, columns = tile.rows, tile.columns
+    if rows.read_start >= 0 and rows.read_stop <= height and columns.read_start >= 0 and columns.read_stop <= width:
+        return np.ascontiguousarray(pixels[rows.read_start : rows.read_stop, columns.read_start : columns.read_stop])
+    return pixels[
+        np.ix_(
+            _positions(rows.read_start, rows.read_stop, height, wrap),
+            _positions(columns.read_start, columns.read_stop, width, wrap),
+        )
+    ]
 
 
 def _positions(start: int, stop: int, length: int, wrap: bool) -> npt.NDArray[np.int64]:

@@ -54,6 +54,19 @@ def test_every_pixel_lies_in_exactly_one_core_with_its_whole_halo(
     assert plan == plan_tiles(height, width, halo=halo, multiple=multiple, tile=tile, wrap=wrap)
 
 
+@settings(max_examples=300, deadline=None)
+@given(lengths, lengths, halos, multiples, st.integers(1, 500), st.booleans())
+def test_reads_of_one_given_side_keep_the_same_promises(
+    height: int, width: int, halo: int, multiple: int, side: int, wrap: bool
+) -> None:
+    plan = plan_tiles(height, width, halo=halo, multiple=multiple, read_side=side, wrap=wrap)
+    for axis in (plan.rows, plan.columns):
+        check_axis(axis, halo, multiple, wrap)
+        fitting = side // multiple * multiple
+        if fitting >= 2 * -(-halo // multiple) * multiple + 16 and fitting >= 16 + multiple:
+            assert axis.read == min(fitting, axis.last - axis.first)
+
+
 @settings(max_examples=100, deadline=None)
 @given(lengths, halos, multiples, tiles)
 def test_no_read_exceeds_the_tile_and_its_halo(length: int, halo: int, multiple: int, tile: int) -> None:

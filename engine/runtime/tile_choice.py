@@ -1,0 +1,116 @@
+"""How large a tile and how many at a time, from the memory that is free and what a pixel of this network was measured
+to take.
+
+The figures are measured once for a network, a precision and a device with two small tiles, and kept in the user's cache
+folder; a file that cannot be read is measured again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from engine.runtime.cache_folder import cache_folder
+
+SIDES = (128, 192, 256, 320, 384, 512, 640, 768, 1024, 1280, 1536, 2048)
+"""Tile sides (halo included) that are tried: multiples of every architecture's own."""
+
+MOST_AT_ONCE = 8
+_BATCH_PIXELS = 1 << 19
+"""Pixels that keep a large GPU busy; more at a time only costs memory."""
+_ENOUGH = 0.85
+"""Share of useful pixels beyond which a larger tile gains little."""
+_SHARE_ALONE, _SHARE_BESIDE_OTHERS = 0.8, 0.4
+"""Of the free memory: somebody else's training needs room for its next step."""
+_PROBE_SIDES = (128, 256)
+
+
+class MemoryNeed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Bytes of a running tile: `per_pixel` for every input pixel, and `fixed` besides."""
+
+    per_pixel: float
+    fixed: float = 0.0
+
+    def of(self, pixels: int) -> float:
+        return self.fixed + self.per_pixel * pixels
+
+
+@dataclass(frozen=True, slots=True)
+class TileChoice:
+    """side: input pixels, halo included. batch: tiles at a time, a power of two."""
+
+    side: int
+    batch: int
+
+
+def choose_tile(need: MemoryNeed, free: int, *, shared: bool, halo: int, host_side: int = SIDES[-1]) -> TileChoice:
+    """The smallest side that wastes little on halos, or the largest that fits; then as many at a time as pay.
+
+    free: bytes on the device; shared: somebody else works there too; host_side: the largest side whose results the host
+    can hold.
+    """
+    budget = free * (_SHARE_BESIDE_OTHERS if shared else _SHARE_ALONE)
+    fitting = [side for side in SIDES if side <= host_side and need.of(side * side) <= budget]
+    side = next((side for side in fitting if _useful(side, halo) >= _ENOUGH), fitting[-1] if fitting else SIDES[0])
+    room = int((budget - need.fixed) / max(1.0, need.per_pixel) / side**2)
+    batch = max(1, min(room, MOST_AT_ONCE, _BATCH_PIXELS // side**2))
+    return TileChoice(side, 1 << (batch.bit_length() - 1))
+
+
+def _useful(side: int, halo: int) -> float:
+    return max(0.0, (side - 2 * halo) / side) ** 2
+
+
+def largest_host_side(free: int, scale: int, waiting: int) -> int:
+    """The side whose float results the host can hold, `waiting` of them at a time, in half of its free memory."""
+    side = (free / 2 / max(1, waiting) / (12 * scale**2)) ** 0.5
+    return max(SIDES[0], int(side))
+
+
+def measure_need(peak: Callable[[int], int | None]) -> MemoryNeed | None:
+    """peak(side): bytes that one square tile takes at its worst, None where that cannot be counted."""
+    small, large = (peak(side) for side in _PROBE_SIDES)
+    if small is None or large is None:
+        return None
+    first, second = (side * side for side in _PROBE_SIDES)
+    slope = max(1.0, (large - small) / (second - first))
+    return MemoryNeed(slope, max(0.0, large - slope * second))
+
+
+def known_need(key: str) -> MemoryNeed | None:
+    """What was measured before for this key, if it can be read."""
+    try:
+        return msgspec.convert(_measured().get(key), MemoryNeed)
+    except msgspec.ValidationError:
+        return None
+
+
+def remember_need(key: str, need: MemoryNeed) -> None:
+    """Kept for the next start. Where nothing can be written it is measured again: nobody is told."""
+    measured = {**_measured(), key: msgspec.to_builtins(need)}
+    with contextlib.suppress(OSError):
+        path = _path()
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".calibration-")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(measured, file, indent=1, sort_keys=True)
+        Path(name).replace(path)
+
+
+def _path() -> Path:
+    return cache_folder() / "calibration.json"
+
+
+def _measured() -> dict[str, object]:
+    try:
+        found = json.loads(_path().read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

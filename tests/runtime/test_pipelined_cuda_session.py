@@ -1,0 +1,355 @@
+"""The session for GPUs, run step for step on the CPU: batches, recordings, weights in place, memory that runs out."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+
+from engine.errors import Cancelled, Code, OutOfMemory, PellucidError
+from engine.models.blend import BlendedWeights, blend
+from engine.models.model import Model
+from engine.runtime import choose, torch_cuda
+from engine.runtime.choose import open_session
+from engine.runtime.fleet import FleetSession
+from engine.runtime.pipeline import PipelinedSession
+from engine.runtime.session import PackedTile
+from engine.runtime.tile_choice import (
+    MemoryNeed,
+    TileChoice,
+    choose_tile,
+    known_need,
+    largest_host_side,
+    measure_need,
+    remember_need,
+)
+from engine.runtime.torch_cuda import pipelined_torch_session
+from engine.runtime.torch_device import HostDevice, find_cuda_device, place_of_name
+from engine.tiling.measure import natural_picture
+from engine.tiling.plan import plan_tiles
+from engine.tiling.run import TilingSettings, find_fault, restore_tiles
+from engine.tiling.source import InterleavedSource
+
+MakeModel = Callable[..., Model]
+Open = Callable[..., PipelinedSession]
+
+
+@pytest.fixture
+def open_pipelined(monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
+    """open(model, precision="fp32", side=64, batch=4, device=HostDevice()) -> session"""
+    opened = []
+
+    def open_it(
+        model: Model, precision: Any = "fp32", side: int = 64, batch: int = 4, device: HostDevice | None = None
+    ) -> PipelinedSession:
+        monkeypatch.setattr(torch_cuda, "choose_tile", lambda *_, **__: TileChoice(side, batch))
+        opened.append(pipelined_torch_session(model, device or HostDevice(), precision))
+        return opened[-1]
+
+    yield open_it
+    for session in opened:
+        session.close()
+
+
+def tiles(count: int, height: int = 24, width: int = 40) -> Any:
+    return np.stack([natural_picture(height, width, seed=seed) for seed in range(count)])
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("name", ["compact", "msrresnet", "srresnet-tanh-x2", "rrdbnet-x2", "swinir", "latticenet"])
+def test_batches_and_recordings_equal_the_eager_session(
+    small_model: MakeModel, open_pipelined: Open, name: str, precision: str
+) -> None:
+    model = small_model(name)
+    eager = open_session(model, backend="torch", device="cpu", precision=precision)
+    device = HostDevice()
+    session = open_pipelined(model, precision, device=device)
+    batch = tiles(6)
+    expected = np.concatenate([eager.run(batch[i : i + 1]) for i in range(len(batch))])
+    bound = 1e-5 if precision == "fp32" else 4 / 255
+    for _ in range(4):  # from the third time on recorded
+        np.testing.assert_allclose(session.run(batch), expected, atol=bound)
+    assert device.recorded > 0
+    eager.close()
+
+
+def test_tiles_of_many_threads_and_shapes_come_back_to_who_asked(small_model: MakeModel, open_pipelined: Open) -> None:
+    model = small_model("compact")
+    session = open_pipelined(model)
+    eager = open_session(model, backend="torch", device="cpu", precision="fp32")
+    windows = [natural_picture(16 + 8 * (k % 3), 24, seed=k)[np.newaxis] for k in range(24)]
+    with ThreadPoolExecutor(12) as pool:
+        results = list(pool.map(session.run, windows))
+    for window, result in zip(windows, results, strict=True):
+        np.testing.assert_allclose(result, eager.run(window), atol=1e-5)
+
+
+def test_packed_tiles_are_the_rounded_floats(small_model: MakeModel, open_pipelined: Open) -> None:
+    session = open_pipelined(small_model("compact"))
+    window = np.rint(natural_picture(24, 32, seed=3).transpose(1, 2, 0) * 255).astype(np.uint8)
+    packed = session.run_packed(window)
+    floats = session.run(np.divide(window.transpose(2, 0, 1), np.float32(255), dtype=np.float32)[np.newaxis])[0]
+    expected = np.rint(np.clip(floats.transpose(1, 2, 0) * np.float32(255), 0, 255)).astype(np.uint8)
+    assert packed.finite
+    difference = np.abs(packed.pixels.astype(int) - expected)
+    assert difference.max() <= 1, "a value between two steps may fall to either side"
+    assert (difference > 0).mean() < 1e-3
+
+
+def test_packed_tiles_tell_of_values_that_are_no_numbers(small_model: MakeModel, open_pipelined: Open) -> None:
+    model = small_model("compact")
+    broken = {name: np.where(array == array.flat[0], np.nan, array) for name, array in model.weights.items()}
+    session = open_pipelined(Model(model.card, broken))
+    assert not session.run_packed(np.zeros((16, 16, 3), np.uint8)).finite
+
+
+def test_weights_change_under_a_recording_and_only_for_later_tiles(
+    small_model: MakeModel, open_pipelined: Open
+) -> None:
+    first, second = small_model("msrresnet"), small_model("msrresnet", seed=5)
+    session = open_pipelined(first)
+    tile = tiles(1)
+    for _ in range(4):
+        before = session.run(tile)
+    session.set_weights(second.weights)
+    eager = open_session(second, backend="torch", device="cpu", precision="fp32")
+    np.testing.assert_allclose(session.run(tile), eager.run(tile), atol=1e-5)
+    session.set_weights(first.weights)
+    np.testing.assert_array_equal(session.run(tile), before)
+
+
+@pytest.mark.parametrize("name", ["compact", "srresnet"])
+def test_a_blend_is_mixed_where_its_halves_lie(small_model: MakeModel, open_pipelined: Open, name: str) -> None:
+    psnr, gan = small_model(name), small_model(name, seed=5)
+    session = open_pipelined(psnr)
+    tile = tiles(1)
+    for alpha in (0.3, 0.0, 0.85, 1.0):
+        mixed = blend(psnr, gan, alpha)
+        assert isinstance(mixed.weights, BlendedWeights)
+        session.set_weights(mixed.weights)
+        assert mixed.weights._mixed is None, "the host mixed nothing"
+        eager = open_session(mixed, backend="torch", device="cpu", precision="fp32")
+        np.testing.assert_allclose(session.run(tile), eager.run(tile), atol=1e-5)
+
+
+def test_weights_of_another_network_are_refused_and_the_old_ones_stay(
+    small_model: MakeModel, open_pipelined: Open
+) -> None:
+    session = open_pipelined(small_model("compact"))
+    before = session.run(tiles(1))
+    with pytest.raises(PellucidError) as caught:
+        session.set_weights(small_model("rrdbnet-x2").weights)
+    assert caught.value.code is Code.MODELS_DIFFER
+    np.testing.assert_array_equal(session.run(tiles(1)), before)
+
+
+def fail_above(session: PipelinedSession, pixels: int, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
+    """Lets the network run out of memory for more pixels at a time than these; the shapes it was asked for."""
+    import torch
+
+    network, asked = session._network, []
+
+    def run(picture: Any) -> Any:
+        asked.append(tuple(picture.shape))
+        if picture.shape[0] * picture.shape[2] * picture.shape[3] > pixels:
+            raise torch.OutOfMemoryError("injected")
+        return network(picture)
+
+    monkeypatch.setattr(session, "_network", run)
+    return asked
+
+
+def test_too_little_memory_for_a_batch_means_smaller_batches(
+    small_model: MakeModel, open_pipelined: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = small_model("compact")
+    session = open_pipelined(model, batch=8)
+    asked = fail_above(session, 2 * 24 * 40, monkeypatch)
+    eager = open_session(model, backend="torch", device="cpu", precision="fp32")
+    batch = tiles(8)
+    expected = np.concatenate([eager.run(batch[i : i + 1]) for i in range(8)])
+    np.testing.assert_allclose(session.run(batch), expected, atol=1e-5)
+    assert max(shape[0] for shape in asked[-4:]) == 2
+
+
+def test_too_little_memory_for_one_tile_is_told_by_class_and_the_picture_still_whole(
+    small_model: MakeModel, open_pipelined: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = small_model("compact")
+    session = open_pipelined(model, side=96)
+    fail_above(session, 70 * 70, monkeypatch)
+    with pytest.raises(OutOfMemory):
+        session.run(tiles(1, 80, 80))
+    picture = np.rint(natural_picture(90, 120, seed=3).transpose(1, 2, 0) * 255).astype(np.uint8)
+    eager = open_session(model, backend="torch", device="cpu", precision="fp32")
+    whole = eager.run(np.divide(picture.transpose(2, 0, 1), np.float32(255), dtype=np.float32)[np.newaxis])[0]
+    rows: list[Any] = []
+    report = restore_tiles(InterleavedSource(picture), session, on_band=lambda *band: rows.append(band[2]), packed=True)
+    assert report.divided > 0
+    assert {piece.dtype.name for piece in rows} == {"uint8"}
+    difference = np.abs(np.concatenate(rows) - np.clip(whole.transpose(1, 2, 0), 0, 1) * 255)
+    assert difference.max() < 1
+
+
+@pytest.mark.parametrize("name", ["compact", "swinir"])
+@pytest.mark.parametrize(("height", "width"), [(130, 171), (64, 64), (40, 200), (7, 5)])
+def test_tiles_of_one_size_equal_the_whole_packed_and_as_floats(
+    small_model: MakeModel, open_pipelined: Open, name: str, height: int, width: int
+) -> None:
+    model = small_model(name)
+    session = open_pipelined(model, side=96)
+    picture = np.rint(natural_picture(height, width, seed=4).transpose(1, 2, 0) * 255).astype(np.uint8)
+    whole_at_once = open_session(model, backend="torch", device="cpu", precision="fp32")
+    planes = InterleavedSource(picture)[0:3, 0:height, 0:width]
+    whole = np.clip(whole_at_once.run(planes[np.newaxis])[0].transpose(1, 2, 0), 0, 1) * 255
+    for packed in (False, True):
+        rows: list[Any] = []
+        report = restore_tiles(
+            InterleavedSource(picture),
+            session,
+            on_band=lambda *band, rows=rows: rows.append(band[2].copy()),
+            packed=packed,
+        )
+        result = np.concatenate(rows)
+        if not packed:
+            result = np.clip(result, 0, 1) * 255
+        reads = {(tile.rows.read, tile.columns.read) for tile in report.plan.tiles()}
+        assert len(reads) == 1, "one shape for the device"
+        # What rounding adds, and for attention what its windows see of the cut.
+        assert np.abs(result - whole).max() <= (1.01 if name == "compact" else 3)
+
+
+def test_broken_packed_tiles_are_repeated_as_floats_in_higher_precision(
+    small_model: MakeModel, open_pipelined: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = small_model("compact")
+    weak, strong = open_pipelined(model, "bf16"), open_pipelined(model)
+    black = np.zeros((48 * 4, 48 * 4, 3), np.uint8)
+    monkeypatch.setattr(weak, "run_packed", lambda window: PackedTile(black, True))
+    monkeypatch.setattr(weak, "run", lambda batch: np.zeros((1, 3, 192, 192), np.float32))
+    picture = np.rint(natural_picture(48, 48, seed=4).transpose(1, 2, 0) * 255).astype(np.uint8)
+    rows: list[Any] = []
+    report = restore_tiles(
+        InterleavedSource(picture),
+        weak,
+        on_band=lambda *band: rows.append(band[2]),
+        stronger=lambda: strong,
+        packed=True,
+    )
+    assert report.bad_precisions == ("bf16",)
+    result = np.concatenate(rows)
+    assert find_fault(picture.transpose(2, 0, 1) / np.float32(255), result.transpose(2, 0, 1) / np.float32(255)) == ""
+
+
+def test_a_flat_picture_stays_flat_and_is_no_fault(small_model: MakeModel, open_pipelined: Open) -> None:
+    session = open_pipelined(small_model("compact"))
+    white = np.full((40, 40, 3), 255, np.uint8)
+    rows: list[Any] = []
+    restore_tiles(InterleavedSource(white), session, on_band=lambda *band: rows.append(band[2]), packed=True)
+    assert np.concatenate(rows).shape == (160, 160, 3)
+
+
+def test_interrupting_drops_what_has_not_started_and_closing_refuses_more(
+    small_model: MakeModel, open_pipelined: Open
+) -> None:
+    session = open_pipelined(small_model("compact"))
+    held, go_on = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        held.set()
+        go_on.wait()
+
+    holder = threading.Thread(target=lambda: session.between_batches(hold))
+    holder.start()
+    held.wait()
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(session.run, tiles(1))
+        while not session._waiting:
+            pass
+        session.interrupt()
+        go_on.set()
+        with pytest.raises(Cancelled):
+            running.result()
+    holder.join()
+    assert session.run(tiles(1)).shape == (1, 3, 96, 160)
+    session.close()
+    with pytest.raises(PellucidError, match="closed"):
+        session.run(tiles(1))
+
+
+def test_several_devices_share_the_tiles_and_the_weights(small_model: MakeModel, open_pipelined: Open) -> None:
+    model, other = small_model("compact"), small_model("compact", seed=4)
+    members = [open_pipelined(model, side=96), open_pipelined(model, side=64, batch=2)]
+    fleet = FleetSession(members)
+    assert fleet.info.streams == sum(member.info.streams for member in members)
+    assert fleet.info.read_side == 64
+    eager = open_session(other, backend="torch", device="cpu", precision="fp32")
+    fleet.set_weights(other.weights)
+    used = set()
+    for number, member in enumerate(members):
+        run = member.run
+        member.run = lambda batch, number=number, run=run: (used.add(number), run(batch))[1]  # type: ignore[method-assign]
+    windows = [tiles(1) for _ in range(16)]
+    with ThreadPoolExecutor(8) as pool:
+        for window, result in zip(windows, pool.map(fleet.run, windows), strict=True):
+            np.testing.assert_allclose(result, eager.run(window), atol=1e-5)
+    assert used == {0, 1}
+
+
+def test_tiles_grow_with_free_memory_and_shrink_beside_others() -> None:
+    need = MemoryNeed(per_pixel=4000, fixed=1e8)
+    sides = [choose_tile(need, free, shared=False, halo=18).side for free in (int(3e8), int(1e9), int(8e10))]
+    assert sides == sorted(sides)
+    assert sides[0] < sides[-1]
+    for free in (int(1e9), int(8e9), int(8e10)):
+        alone, beside = (choose_tile(need, free, shared=shared, halo=18) for shared in (False, True))
+        assert need.of(alone.side**2 * alone.batch) <= free
+        assert need.of(beside.side**2 * beside.batch) <= free / 2
+        assert alone.batch & (alone.batch - 1) == 0
+    assert (
+        choose_tile(need, int(8e10), shared=False, halo=96).side
+        > choose_tile(need, int(8e10), shared=False, halo=18).side
+    )
+    assert choose_tile(need, 0, shared=True, halo=96) == TileChoice(128, 1), "the tiler divides what does not fit"
+    assert choose_tile(need, int(8e10), shared=False, halo=96, host_side=700).side == 640
+    assert largest_host_side(16 << 30, 4, 5) ** 2 * 12 * 16 * 5 <= 8 << 30
+
+
+def test_measured_needs_are_remembered_and_a_broken_file_is_measured_again(own_home: Any) -> None:
+    need = measure_need(lambda side: int(5e6 + 1000 * side * side))
+    assert need is not None
+    assert need.per_pixel == pytest.approx(1000)
+    assert need.fixed == pytest.approx(5e6)
+    assert known_need("a") is None
+    remember_need("a", need)
+    remember_need("b", MemoryNeed(1.0))
+    assert known_need("a") == need
+    path = own_home / "cache" / "pellucid" / "calibration.json"
+    for text in ("{", "[]", '{"a": {"per_pixel": "much"}}', '{"a": 7}'):
+        path.write_text(text, encoding="utf-8")
+        assert known_need("a") is None
+    remember_need("a", need)
+    assert known_need("a") == need
+
+
+def test_a_gpu_is_found_by_part_of_its_name() -> None:
+    titles = ["NVIDIA GeForce RTX 4090", "NVIDIA H100 80GB HBM3"]
+    assert place_of_name("rtx 4090", titles) == 0
+    assert place_of_name("H100", titles) == 1
+    assert place_of_name("A100", titles) is None
+    with pytest.raises(PellucidError, match="no GPU"):
+        find_cuda_device("RTX 9999")
+
+
+def test_a_device_that_meets_one_shape_reads_it_everywhere() -> None:
+    for length in (64, 65, 200, 777):
+        plan = plan_tiles(length, 64, halo=18, read_side=64)
+        assert {span.read for span in plan.rows.spans} == {64}
+    assert plan_tiles(50, 300, halo=18, read_side=64).rows.read == 50
+    assert plan_tiles(900, 900, halo=96, read_side=64).rows.read == 2 * 96 + 16, "never less than the halo needs"
+    assert TilingSettings().tile == 0
+    assert choose.BACKENDS

@@ -116,6 +116,9 @@ PELLUCID_HD float splat<float>(float value) {
     return value;
 }
 
+// Nothing for one lane; the wide types tell the compiler that the value may have changed (see vector.h).
+PELLUCID_HD void hold(float&) {}
+
 template <int N>
 PELLUCID_HD int32_t shift_left(int32_t a) {
     return static_cast<int32_t>(static_cast<uint32_t>(a) << N);
@@ -455,6 +458,7 @@ PELLUCID_HD typename LanesOf<F>::Int requantised(
 
 // The index 0..size-1 that a mirror without a repeated edge shows at `index`, however far outside.
 PELLUCID_HD int32_t reflected(int32_t index, int32_t size) {
+    if (index >= 0 && index < size) return index;
     if (size == 1) return 0;
     const int32_t period = 2 * (size - 1);
     index %= period;

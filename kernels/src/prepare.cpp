@@ -218,34 +218,49 @@ int32_t gaussian_taps(double sigma, int32_t radius, float* taps) {
 }
 
 // Sum of separable terms by cross approximation with full pivoting: each step takes the row and the column through the
-// largest error left. Stops when the errors sum to at most `tolerance`; false if MAX_RANK terms do not get there.
+// largest error left. Taps that mirror each other through the middle are the sum of a part that is even along both axes
+// and one that is odd along both; each is taken apart by itself, so every term folds. Stops when the errors sum to at
+// most `tolerance`; false if MAX_RANK terms do not get there.
 bool make_low_rank(const double* taps, int32_t size, double tolerance, BlurKernel& kernel) {
-    double rest[MAX_BLUR * MAX_BLUR];
-    for (int32_t k = 0; k < size * size; ++k) rest[k] = taps[k];
+    double rest[2][MAX_BLUR * MAX_BLUR];
+    for (int32_t y = 0; y < size; ++y) {
+        for (int32_t x = 0; x < size; ++x) {
+            const double tap = taps[y * size + x], mirrored = taps[y * size + size - 1 - x];
+            rest[0][y * size + x] = 0.5 * (tap + mirrored);
+            rest[1][y * size + x] = 0.5 * (tap - mirrored);
+        }
+    }
     kernel.height = kernel.width = size;
     for (kernel.rank = 0; kernel.rank <= MAX_RANK; ++kernel.rank) {
         double error = 0.0, largest = 0.0;
         int32_t pivot = 0;
+        bool odd = false;
         for (int32_t k = 0; k < size * size; ++k) {
-            const double a = rest[k] < 0 ? -rest[k] : rest[k];
-            error += a;
-            if (a > largest) {
-                largest = a;
-                pivot = k;
+            const double whole = rest[0][k] + rest[1][k];
+            error += whole < 0 ? -whole : whole;
+            for (int part = 0; part < 2; ++part) {
+                const double a = rest[part][k] < 0 ? -rest[part][k] : rest[part][k];
+                if (a > largest) {
+                    largest = a;
+                    pivot = k;
+                    odd = part == 1;
+                }
             }
         }
         if (error <= tolerance && kernel.rank > 0) return true;
         if (kernel.rank == MAX_RANK || largest == 0.0) return false;
+        double* const of = rest[odd];
         const int32_t row = pivot / size, column = pivot % size;
-        const double at_pivot = rest[pivot];
+        const double at_pivot = of[pivot];
         float* tx = kernel.taps_x + kernel.rank * size;
         float* ty = kernel.taps_y + kernel.rank * size;
         for (int32_t i = 0; i < size; ++i) {
-            tx[i] = static_cast<float>(rest[row * size + i]);
-            ty[i] = static_cast<float>(rest[i * size + column] / at_pivot);
+            tx[i] = static_cast<float>(of[row * size + i]);
+            ty[i] = static_cast<float>(of[i * size + column] / at_pivot);
         }
         for (int32_t y = 0; y < size; ++y)
-            for (int32_t x = 0; x < size; ++x) rest[y * size + x] -= static_cast<double>(ty[y]) * tx[x];
+            for (int32_t x = 0; x < size; ++x) of[y * size + x] -= static_cast<double>(ty[y]) * tx[x];
+        kernel.odd[kernel.rank] = odd;
     }
     return false;
 }
@@ -257,6 +272,7 @@ bool make_blur(const PellucidOp& op, BlurKernel& kernel) {
     const bool round_kernel = op.f[0] == op.f[1];
     if (op.i[0] == PELLUCID_GAUSSIAN && (round_kernel || op.f[2] == 0.0f)) {  // a product exactly
         kernel.rank = 1;
+        kernel.odd[0] = false;
         kernel.width = gaussian_taps(op.f[0], radius, kernel.taps_x);
         kernel.height = gaussian_taps(op.f[1], radius, kernel.taps_y);
         return true;

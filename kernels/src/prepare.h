@@ -32,12 +32,14 @@ int check_operation(const PellucidOp& op, int64_t sample, int64_t index, Size& s
 int check_plan(
     const PellucidOp* ops, uint32_t max_ops, int64_t sample, Size& size, uint32_t& count, PellucidFailure* failure);
 
-// rank 0: `taps` holds height x width taps. Otherwise a sum of `rank` products: taps_x[r * width + i], taps_y[r * height + i].
+// rank 0: `taps` holds height x width taps, each equal to the one mirrored through the middle. Otherwise a sum of `rank`
+// products: taps_x[r * width + i], taps_y[r * height + i], both of which mirror each other, with the sign turned where odd[r].
 struct BlurKernel {
     int32_t height, width, rank;
     float taps[MAX_BLUR * MAX_BLUR];
     float taps_x[MAX_RANK * MAX_BLUR];
     float taps_y[MAX_RANK * MAX_BLUR];
+    bool odd[MAX_RANK];
 };
 
 // Returns false when the taps do not have a positive sum.

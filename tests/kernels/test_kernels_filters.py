@@ -34,9 +34,11 @@ def reflected(planes: torch.Tensor, reach_y: int, reach_x: int) -> torch.Tensor:
 
 
 def convolved(picture: Any, taps: Any) -> Any:
-    planes = torch.from_numpy(np.asarray(picture))[:, None]
+    """In float64: torch's own float32 sums are farther from the truth than ours (2.5e-6 at 63 x 63 taps)."""
+    planes = torch.from_numpy(np.asarray(picture, np.float64))[:, None]
     reach = taps.shape[0] // 2
-    return functional.conv2d(reflected(planes, reach, reach), torch.from_numpy(taps)[None, None])[:, 0].numpy()
+    kernel = torch.from_numpy(taps.astype(np.float64))[None, None]
+    return functional.conv2d(reflected(planes, reach, reach), kernel)[:, 0].numpy()
 
 
 def elliptic_taps(name: str) -> Any:

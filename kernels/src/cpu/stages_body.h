@@ -3,6 +3,7 @@
 // everybody.
 #pragma once
 
+#include "../fold.h"
 #include "stages.h"
 #include "vector.h"
 
@@ -62,53 +63,6 @@ void write_picture(const Planes& from, float* picture) {
     }
 }
 
-// ---- sums of taps ----------------------------------------------------------------------------------------------------
-// R neighbouring outputs are summed at once, each over its own `count` of the R + count - 1 inputs, so that an input is
-// loaded once for all of them. Every output still adds its taps first to last, which is what the bits depend on.
-
-template <int R, int C, int LOW, int HIGH>
-PELLUCID_HD void add_input(F32 (&sum)[R][C], const F32 (&value)[C], const float* tap_of_first) {
-    for (int r = LOW; r <= HIGH; ++r) {
-        const F32 tap = splat<F32>(tap_of_first[-r]);
-        for (int c = 0; c < C; ++c) sum[r][c] = fma(tap, value[c], sum[r][c]);
-    }
-}
-
-template <int R, int C>
-struct Ends {
-    // Inputs 0..R-2, which only the first outputs reach.
-    template <int I, class Load>
-    static PELLUCID_HD void head(F32 (&sum)[R][C], const float* taps, const Load& load_input) {
-        if constexpr (I < R - 1) {
-            F32 value[C];
-            load_input(I, value);
-            add_input<R, C, 0, I>(sum, value, taps + I);
-            head<I + 1>(sum, taps, load_input);
-        }
-    }
-    // Inputs count..count+R-2, which only the last outputs reach.
-    template <int I, class Load>
-    static PELLUCID_HD void tail(F32 (&sum)[R][C], const float* taps, int32_t count, const Load& load_input) {
-        if constexpr (I < R) {
-            F32 value[C];
-            load_input(count - 1 + I, value);
-            add_input<R, C, I, R - 1>(sum, value, taps + count - 1 + I);
-            tail<I + 1>(sum, taps, count, load_input);
-        }
-    }
-};
-
-template <int R, int C, class Load>
-PELLUCID_HD void add_taps(F32 (&sum)[R][C], const float* taps, int32_t count, const Load& load_input) {
-    Ends<R, C>::template head<0>(sum, taps, load_input);
-    for (int32_t i = R - 1; i < count; ++i) {
-        F32 value[C];
-        load_input(i, value);
-        add_input<R, C, 0, R - 1>(sum, value, taps + i);
-    }
-    Ends<R, C>::template tail<1>(sum, taps, count, load_input);
-}
-
 // ---- transposed strips -------------------------------------------------------------------------------------------------
 // A pass along rows runs on a strip: LANES rows at once, column by column, so that neighbours along the row are whole
 // vectors and nothing is gathered.
@@ -143,26 +97,26 @@ void reflect_strip(float* strip, int32_t width, int32_t reach) {
     }
 }
 
+// R outputs are summed at once, so that an input is loaded once for all of them.
 template <int R>
-void filter_strip(const float* strip, const float* taps, int32_t count, int32_t width, float* out) {
-    const int32_t reach = count / 2;
+void filter_strip(const float* strip, const float* taps, int32_t count, bool odd, int32_t width, float* out) {
     for (int32_t x = 0; x < width; x += R) {
         const int32_t at = x + R <= width ? x : width - R;  // the last group overlaps the one before
-        F32 sum[R][1];
-        for (int r = 0; r < R; ++r) sum[r][0] = splat<F32>(0.0f);
-        const float* first = strip + static_cast<ptrdiff_t>(at - reach) * LANES;
-        add_taps<R, 1>(sum, taps, count, [first](int32_t i, F32(&value)[1]) {
-            value[0] = load(first + static_cast<ptrdiff_t>(i) * LANES);
+        F32 sum[R];
+        for (int r = 0; r < R; ++r) sum[r] = splat<F32>(0.0f);
+        const float* first = strip + static_cast<ptrdiff_t>(at) * LANES;
+        filter_taps<R>(sum, taps, count, odd, [first](int32_t i) {
+            return load(first + static_cast<ptrdiff_t>(i) * LANES);
         });
-        for (int r = 0; r < R; ++r) store(out + static_cast<size_t>(at + r) * LANES, sum[r][0]);
+        for (int r = 0; r < R; ++r) store(out + static_cast<size_t>(at + r) * LANES, sum[r]);
     }
 }
 
-constexpr int ROW_GROUP = LANES == 1 ? 8 : 12;  // sums kept in registers: 12 of 16, or of 32
+constexpr int GROUP = LANES == 16 ? 8 : 4;  // sums, and the values on both sides of each, kept in 32 registers or 16
 
 void filter_along_rows(
     const float* from, float* to, int32_t height, int32_t width, int32_t stride, const float* taps, int32_t count,
-    Scratch scratch) {
+    bool odd, Scratch scratch) {
     const int32_t reach = count / 2;
     float* in = scratch.floats(static_cast<size_t>(width + 2 * reach + 16) * LANES) + static_cast<size_t>(reach) * LANES;
     float* out = scratch.floats(static_cast<size_t>(width + 16) * LANES);
@@ -170,12 +124,10 @@ void filter_along_rows(
         const int32_t rows = height - y < LANES ? height - y : LANES;
         load_strip(from + static_cast<size_t>(y) * stride, stride, rows, width, in);
         reflect_strip(in, width, reach);
-        if (count >= ROW_GROUP && width >= ROW_GROUP)
-            filter_strip<ROW_GROUP>(in, taps, count, width, out);
-        else if (count >= 3 && width >= 3)
-            filter_strip<3>(in, taps, count, width, out);
+        if (width >= GROUP)
+            filter_strip<GROUP>(in, taps, count, odd, width, out);
         else
-            filter_strip<1>(in, taps, count, width, out);
+            filter_strip<1>(in, taps, count, odd, width, out);
         store_strip(out, rows, width, to + static_cast<size_t>(y) * stride, stride);
     }
 }
@@ -188,103 +140,53 @@ const float** reflected_rows(const float* plane, int32_t height, int32_t stride,
     return rows;
 }
 
-template <int R, int C>
-void filter_down_block(
-    const float* const* rows, const float* taps, int32_t count, int32_t x, int32_t y, int32_t stride,
-    const float* before, float* to) {
-    F32 sum[R][C];
-    for (int r = 0; r < R; ++r)
-        for (int c = 0; c < C; ++c)
-            sum[r][c] =
-                before ? load(before + static_cast<size_t>(y + r) * stride + x + c * LANES) : splat<F32>(0.0f);
-    add_taps<R, C>(sum, taps, count, [rows, x, y](int32_t i, F32(&value)[C]) {
-        for (int c = 0; c < C; ++c) value[c] = load(rows[y + i] + x + c * LANES);
-    });
-    for (int r = 0; r < R; ++r)
-        for (int c = 0; c < C; ++c) store(to + static_cast<size_t>(y + r) * stride + x + c * LANES, sum[r][c]);
-}
-
-template <int R, int C>
+// `rows` begins with that of the first output.
+template <int R>
 void filter_down_rows(
-    const float* const* rows, const float* taps, int32_t count, int32_t height, int32_t width, int32_t stride,
+    const float* const* rows, const float* taps, int32_t count, bool odd, int32_t height, int32_t width, int32_t stride,
     const float* before, float* to) {
     for (int32_t y = 0; y < height; y += R) {
         const int32_t at = y + R <= height ? y : height - R;
-        int32_t x = 0;
-        for (; x + C * LANES <= stride && x < width; x += C * LANES)
-            filter_down_block<R, C>(rows, taps, count, x, at, stride, before, to);
-        for (; x < width; x += LANES) filter_down_block<R, 1>(rows, taps, count, x, at, stride, before, to);
+        const float* const* first = rows + at;
+        const size_t place = static_cast<size_t>(at) * stride;
+        for (int32_t x = 0; x < width; x += LANES) {
+            F32 sum[R];
+            for (int r = 0; r < R; ++r)
+                sum[r] = before ? load(before + place + static_cast<size_t>(r) * stride + x) : splat<F32>(0.0f);
+            filter_taps<R>(sum, taps, count, odd, [first, x](int32_t i) { return load(first[i] + x); });
+            for (int r = 0; r < R; ++r) store(to + place + static_cast<size_t>(r) * stride + x, sum[r]);
+        }
     }
 }
 
 // `before`, when given, is added to first; it must not be `to`.
 void filter_down_columns(
     const float* from, float* to, const float* before, int32_t height, int32_t width, int32_t stride, const float* taps,
-    int32_t count, Scratch scratch) {
-    const float** rows = reflected_rows(from, height, stride, count / 2, scratch);
-    constexpr int R = LANES == 16 ? 8 : 6;
-    if (count >= R && height >= R)
-        filter_down_rows<R, 2>(rows, taps, count, height, width, stride, before, to);
-    else if (count >= 3 && height >= 3)
-        filter_down_rows<3, 2>(rows, taps, count, height, width, stride, before, to);
+    int32_t count, bool odd, Scratch scratch) {
+    const float* const* rows = reflected_rows(from, height, stride, count / 2, scratch) + count / 2;
+    if (height >= GROUP)
+        filter_down_rows<GROUP>(rows, taps, count, odd, height, width, stride, before, to);
     else
-        filter_down_rows<1, 2>(rows, taps, count, height, width, stride, before, to);
+        filter_down_rows<1>(rows, taps, count, odd, height, width, stride, before, to);
 }
 
 // ---- blur --------------------------------------------------------------------------------------------------------------
 
-template <int R, int C, int LOW, int HIGH>
-PELLUCID_HD void add_dense_row(F32 (&sum)[R][C], const float* in, const float* taps_of_first, int32_t width) {
-    for (int32_t k = 0; k < width; ++k) {
-        F32 value[C];
-        for (int c = 0; c < C; ++c) value[c] = load(in + k + c * LANES);
-        for (int r = LOW; r <= HIGH; ++r) {
-            const F32 tap = splat<F32>(taps_of_first[k - static_cast<ptrdiff_t>(r) * width]);
-            for (int c = 0; c < C; ++c) sum[r][c] = fma(tap, value[c], sum[r][c]);
-        }
-    }
-}
-
-template <int R, int C, int I>
-PELLUCID_HD void add_dense_head(F32 (&sum)[R][C], const float* const* rows, int32_t x, const BlurKernel& kernel) {
-    if constexpr (I < R - 1) {
-        add_dense_row<R, C, 0, I>(sum, rows[I] + x, kernel.taps + I * kernel.width, kernel.width);
-        add_dense_head<R, C, I + 1>(sum, rows, x, kernel);
-    }
-}
-
-template <int R, int C, int I>
-PELLUCID_HD void add_dense_tail(F32 (&sum)[R][C], const float* const* rows, int32_t x, const BlurKernel& kernel) {
-    if constexpr (I < R) {
-        const int32_t i = kernel.height - 1 + I;
-        add_dense_row<R, C, I, R - 1>(sum, rows[i] + x, kernel.taps + static_cast<ptrdiff_t>(i) * kernel.width, kernel.width);
-        add_dense_tail<R, C, I + 1>(sum, rows, x, kernel);
-    }
-}
-
-// R rows of C vectors at (y, x); `rows` is that of the first input row.
-template <int R, int C>
-void blur_block(const float* const* rows, const BlurKernel& kernel, int32_t x, int32_t stride, float* to) {
-    F32 sum[R][C];
-    for (int r = 0; r < R; ++r)
-        for (int c = 0; c < C; ++c) sum[r][c] = splat<F32>(0.0f);
-    add_dense_head<R, C, 0>(sum, rows, x, kernel);
-    for (int32_t i = R - 1; i < kernel.height; ++i)
-        add_dense_row<R, C, 0, R - 1>(
-            sum, rows[i] + x, kernel.taps + static_cast<ptrdiff_t>(i) * kernel.width, kernel.width);
-    add_dense_tail<R, C, 1>(sum, rows, x, kernel);
-    for (int r = 0; r < R; ++r)
-        for (int c = 0; c < C; ++c) store(to + static_cast<size_t>(r) * stride + x + c * LANES, sum[r][c]);
-}
-
-template <int R, int C>
+// `rows` begins with that of the first output, and column 0 of a row is that of the first output.
+template <int R>
 void blur_rows(const float* const* rows, const BlurKernel& kernel, int32_t height, int32_t width, int32_t stride, float* to) {
     for (int32_t y = 0; y < height; y += R) {
         const int32_t at = y + R <= height ? y : height - R;
+        const float* const* first = rows + at;
         float* out = to + static_cast<size_t>(at) * stride;
-        int32_t x = 0;
-        for (; x + C * LANES <= stride && x < width; x += C * LANES) blur_block<R, C>(rows + at, kernel, x, stride, out);
-        for (; x < width; x += LANES) blur_block<R, 1>(rows + at, kernel, x, stride, out);
+        for (int32_t x = 0; x < width; x += LANES) {
+            F32 sum[R];
+            for (int r = 0; r < R; ++r) sum[r] = splat<F32>(0.0f);
+            filter_dense<R>(sum, kernel.taps, kernel.height, kernel.width, [first, x](int32_t dy, int32_t dx) {
+                return load(first[dy] + (x + dx));
+            });
+            for (int r = 0; r < R; ++r) store(out + static_cast<size_t>(r) * stride + x, sum[r]);
+        }
     }
 }
 
@@ -293,7 +195,7 @@ void blur_dense(const Planes& from, const Planes& to, const BlurKernel& kernel, 
     const int32_t reach_x = kernel.width / 2, reach_y = kernel.height / 2;
     const int32_t wide = padded(width) + 2 * reach_x + 16;
     float* copy = scratch.floats(static_cast<size_t>(height) * wide);
-    const float** rows = reflected_rows(copy, height, wide, reach_y, scratch);
+    const float* const* rows = reflected_rows(copy + reach_x, height, wide, reach_y, scratch) + reach_y;
     for (int p = 0; p < 3; ++p) {
         const float* plane = from.plane(p);
         for (int32_t y = 0; y < height; ++y) {
@@ -305,13 +207,10 @@ void blur_dense(const Planes& from, const Planes& to, const BlurKernel& kernel, 
                 out[reach_x + width - 1 + k] = in[reflected(width - 1 + k, width)];
             }
         }
-        constexpr int R = LANES == 16 ? 8 : 6;
-        if (kernel.height >= R && height >= R)
-            blur_rows<R, LANES == 16 ? 3 : 2>(rows, kernel, height, width, to.stride, to.plane(p));
-        else if (kernel.height >= 3 && height >= 3)
-            blur_rows<3, LANES == 16 ? 4 : 3>(rows, kernel, height, width, to.stride, to.plane(p));
+        if (height >= GROUP)
+            blur_rows<GROUP>(rows, kernel, height, width, to.stride, to.plane(p));
         else
-            blur_rows<1, 2>(rows, kernel, height, width, to.stride, to.plane(p));
+            blur_rows<1>(rows, kernel, height, width, to.stride, to.plane(p));
     }
 }
 
@@ -324,11 +223,11 @@ void blur_separable(const Planes& from, const Planes& to, const BlurKernel& kern
         for (int32_t r = 0; r < kernel.rank; ++r) {
             filter_along_rows(
                 from.plane(p), along, from.height, from.width, from.stride, kernel.taps_x + r * kernel.width,
-                kernel.width, scratch);
+                kernel.width, kernel.odd[r], scratch);
             float* sum = r + 1 == kernel.rank ? to.plane(p) : sums[r & 1];
             filter_down_columns(
                 along, sum, before, from.height, from.width, from.stride, kernel.taps_y + r * kernel.height,
-                kernel.height, scratch);
+                kernel.height, kernel.odd[r], scratch);
             before = sum;
         }
     }
@@ -543,11 +442,11 @@ void usm(
     for (int p = 0; p < 3; ++p) {
         const float* picture = from.plane(p);
         float* blurred = to.plane(p);
-        filter_along_rows(picture, along, height, width, stride, taps, count, scratch);
-        filter_down_columns(along, blurred, nullptr, height, width, stride, taps, count, scratch);
+        filter_along_rows(picture, along, height, width, stride, taps, count, false, scratch);
+        filter_down_columns(along, blurred, nullptr, height, width, stride, taps, count, false, scratch);
         for (size_t k = 0; k < size; k += LANES) store(mask + k, usm_mask(load(picture + k), load(blurred + k), limit));
-        filter_along_rows(mask, along, height, width, stride, taps, count, scratch);
-        filter_down_columns(along, mask, nullptr, height, width, stride, taps, count, scratch);
+        filter_along_rows(mask, along, height, width, stride, taps, count, false, scratch);
+        filter_down_columns(along, mask, nullptr, height, width, stride, taps, count, false, scratch);
         for (size_t k = 0; k < size; k += LANES)
             store(blurred + k, sharpened(load(picture + k), load(blurred + k), load(mask + k), strength));
     }

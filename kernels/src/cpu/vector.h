@@ -277,6 +277,15 @@ template <>
 struct LanesOf<F32> {
     using Int = I32;
 };
+// Compilers like to work out sums of values that stay in registers a whole turn of a loop ahead, and then run out of
+// registers. A value that may have changed keeps the sum where it is written.
+PELLUCID_HD void hold(F32& a) {
+#if defined(__GNUC__)
+    asm("" : "+v"(a.v));
+#else
+    (void)a;
+#endif
+}
 PELLUCID_HD F32 magnitude(F32 a) { return as_float(as_int(a) & splat_int<I32>(0x7fffffff)); }
 #endif
 

@@ -47,7 +47,8 @@ struct Job {
     int32_t i[4];
     float f[8];
     uint64_t seed, sample;
-    uint32_t stage, unused;
+    uint32_t stage;
+    uint32_t odd;              // the taps turn their sign at the middle
 };
 
 struct Launch {

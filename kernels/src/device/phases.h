@@ -2,7 +2,7 @@
 // waits for all its threads. The .cu file loops phases over a block; emulate.cpp runs the very same functions on the CPU.
 #pragma once
 
-#include "../arithmetic.h"
+#include "../fold.h"
 #include "job.h"
 
 namespace pellucid {
@@ -97,109 +97,97 @@ struct Crop {
 
 // ---- blur ----------------------------------------------------------------------------------------------------------
 
-// A block makes 64 x 16 outputs, a thread four neighbours of one row, from a tile of the reflected picture.
+// A thread makes this many neighbouring outputs, and keeps in registers what they share.
+constexpr int GROUP = 8;
+
+// A block makes 32 x 64 outputs, a thread eight below one another, from a tile of the reflected picture.
 struct Blur {
     static constexpr int PHASES = 2;
-    static constexpr int WIDE = 64, HIGH = 16;
+    static constexpr int WIDE = 32, HIGH = 64;
 
-    static PELLUCID_HD int tile_stride(const Job& job) { return WIDE + ((job.taps_width + 3) & ~3); }
+    static PELLUCID_HD int tile_stride(int taps_width) { return WIDE + taps_width - 1; }
+    static PELLUCID_HD int shared_floats(int taps_height, int taps_width) {
+        return tile_stride(taps_width) * (HIGH + taps_height - 1);
+    }
 
     static PELLUCID_HD void phase(int number, const Job& job, const Shelf&, float* tile, int block, int thread) {
         const int across = (job.width + WIDE - 1) / WIDE, down = (job.height + HIGH - 1) / HIGH;
         const int x0 = block % across * WIDE, y0 = block / across % down * HIGH, p = block / across / down;
-        const int stride = tile_stride(job);
         const int taps_width = job.taps_width, taps_height = job.taps_height;
+        const int stride = tile_stride(taps_width);
         if (number == 0) {
             const float* from = floats(job.from) + p * plane_size(job);
-            const int rows = HIGH + taps_height - 1, columns = WIDE + taps_width - 1;
-            for (int k = thread; k < rows * stride; k += THREADS) {
-                const int y = k / stride, x = k % stride;
-                float value = 0.0f;
-                if (x < columns)
-                    value = from
-                        [static_cast<int64_t>(reflected(y0 + y - taps_height / 2, job.height)) * job.width +
-                         reflected(x0 + x - taps_width / 2, job.width)];
-                tile[k] = value;
+            const int values = stride * (HIGH + taps_height - 1);
+            for (int k = thread; k < values; k += THREADS) {
+                const int y = y0 + k / stride - taps_height / 2, x = x0 + k % stride - taps_width / 2;
+                tile[k] = from[static_cast<int64_t>(reflected(y, job.height)) * job.width + reflected(x, job.width)];
             }
             return;
         }
-        const int x = thread % 16 * 4, y = thread / 16;
+        const int x = thread % WIDE, y = thread / WIDE * GROUP;
         if (y0 + y >= job.height || x0 + x >= job.width) return;
-        const float* taps = floats(job.taps);
-        float sum[4] = {0.0f, 0.0f, 0.0f, 0.0f};
-        for (int ky = 0; ky < taps_height; ++ky) {
-            const float* row = tile + (y + ky) * stride + x;
-            const float* tap_row = taps + ky * taps_width;
-            float window[8];
-            for (int j = 0; j < 4; ++j) window[j] = row[j];
-            for (int kx = 0; kx < taps_width; kx += 4) {
-                for (int j = 0; j < 4; ++j) window[4 + j] = row[kx + 4 + j];
-                for (int j = 0; j < 4; ++j) {
-                    if (kx + j >= taps_width) break;
-                    const float tap = tap_row[kx + j];
-                    for (int o = 0; o < 4; ++o) sum[o] = fma(tap, window[j + o], sum[o]);
-                }
-                for (int j = 0; j < 4; ++j) window[j] = window[4 + j];
-            }
-        }
+        const float* first = tile + (y + taps_height / 2) * stride + x + taps_width / 2;
+        float sum[GROUP];
+        for (int r = 0; r < GROUP; ++r) sum[r] = 0.0f;
+        filter_dense<GROUP>(sum, floats(job.taps), taps_height, taps_width, [first, stride](int dy, int dx) {
+            return first[dy * stride + dx];
+        });
         float* to = writable(job.to) + (static_cast<int64_t>(p) * job.height + y0 + y) * job.width + x0 + x;
-        for (int o = 0; o < 4; ++o)
-            if (x0 + x + o < job.width) to[o] = sum[o];
+        for (int r = 0; r < GROUP; ++r)
+            if (y0 + y + r < job.height) to[static_cast<int64_t>(r) * job.width] = sum[r];
     }
 };
 
-// Along rows: a block makes 128 x 8 outputs, a thread four neighbours. Mode 1 filters the sharpening mask of
-// (picture, extra) instead of `from`.
+// Along rows: a block makes 64 x 32 outputs, a thread eight neighbours of one row. The tile lies on its side (a column
+// every PITCH floats), so that threads of a warp, which have a row each, read neighbours; the results are turned back
+// the same way. Mode 1 filters the sharpening mask of (picture, extra) instead of `from`.
 struct FilterRows {
-    static constexpr int PHASES = 2;
-    static constexpr int WIDE = 128, HIGH = 8;
+    static constexpr int PHASES = 3;
+    static constexpr int WIDE = 64, HIGH = 32, PITCH = HIGH + 1;
 
-    static PELLUCID_HD int tile_stride(const Job& job) { return WIDE + ((job.taps_width + 3) & ~3); }
+    static PELLUCID_HD int shared_floats(int taps) { return PITCH * (WIDE + taps - 1 + WIDE); }
 
     static PELLUCID_HD void phase(int number, const Job& job, const Shelf&, float* tile, int block, int thread) {
         const int across = (job.width + WIDE - 1) / WIDE;
         const int x0 = block % across * WIDE, y0 = block / across * HIGH;  // rows of all planes are counted through
-        const int rows = 3 * job.height, stride = tile_stride(job), count = job.taps_width;
+        const int rows = 3 * job.height, count = job.taps_width, columns = WIDE + count - 1;
+        float* const results = tile + PITCH * columns;
         if (number == 0) {
-            for (int k = thread; k < HIGH * stride; k += THREADS) {
-                const int y = k / stride, x = k % stride;
+            for (int k = thread; k < HIGH * columns; k += THREADS) {
+                const int y = k / columns, x = k % columns;
                 float value = 0.0f;
-                if (x < WIDE + count - 1 && y0 + y < rows) {
+                if (y0 + y < rows) {
                     const int64_t at =
                         static_cast<int64_t>(y0 + y) * job.width + reflected(x0 + x - count / 2, job.width);
                     value = job.mode ? usm_mask(floats(job.picture)[at], floats(job.extra)[at], job.f[1])
                                      : floats(job.from)[at];
                 }
-                tile[k] = value;
+                tile[x * PITCH + y] = value;
             }
-            return;
-        }
-        const int x = thread % 32 * 4, y = thread / 32;
-        if (y0 + y >= rows || x0 + x >= job.width) return;
-        const float* taps = floats(job.taps);
-        const float* row = tile + y * stride + x;
-        float sum[4] = {0.0f, 0.0f, 0.0f, 0.0f}, window[8];
-        for (int j = 0; j < 4; ++j) window[j] = row[j];
-        for (int k = 0; k < count; k += 4) {
-            for (int j = 0; j < 4; ++j) window[4 + j] = row[k + 4 + j];
-            for (int j = 0; j < 4; ++j) {
-                if (k + j >= count) break;
-                const float tap = taps[k + j];
-                for (int o = 0; o < 4; ++o) sum[o] = fma(tap, window[j + o], sum[o]);
+        } else if (number == 1) {
+            const int x = thread / HIGH * GROUP, y = thread % HIGH;
+            const float* first = tile + (x + count / 2) * PITCH + y;
+            float sum[GROUP];
+            for (int r = 0; r < GROUP; ++r) sum[r] = 0.0f;
+            filter_taps<GROUP>(sum, floats(job.taps), count, job.odd != 0, [first](int i) { return first[i * PITCH]; });
+            for (int r = 0; r < GROUP; ++r) results[(x + r) * PITCH + y] = sum[r];
+        } else {
+            for (int k = thread; k < HIGH * WIDE; k += THREADS) {
+                const int y = k / WIDE, x = k % WIDE;
+                if (y0 + y < rows && x0 + x < job.width)
+                    writable(job.to)[static_cast<int64_t>(y0 + y) * job.width + x0 + x] = results[x * PITCH + y];
             }
-            for (int j = 0; j < 4; ++j) window[j] = window[4 + j];
         }
-        float* to = writable(job.to) + static_cast<int64_t>(y0 + y) * job.width + x0 + x;
-        for (int o = 0; o < 4; ++o)
-            if (x0 + x + o < job.width) to[o] = sum[o];
     }
 };
 
-// Down columns: a block makes 32 x 32 outputs, a thread four neighbours of one column. Mode 1 starts from `extra`, mode 2
-// ends in the sharpened picture of (picture, extra).
+// Down columns: a block makes 32 x 64 outputs, a thread eight neighbours of one column. Mode 1 starts from `extra`, mode
+// 2 ends in the sharpened picture of (picture, extra).
 struct FilterColumns {
     static constexpr int PHASES = 2;
-    static constexpr int WIDE = 32, HIGH = 32;
+    static constexpr int WIDE = 32, HIGH = 64;
+
+    static PELLUCID_HD int shared_floats(int taps) { return WIDE * (HIGH + taps - 1); }
 
     static PELLUCID_HD void phase(int number, const Job& job, const Shelf&, float* tile, int block, int thread) {
         const int across = (job.width + WIDE - 1) / WIDE, down = (job.height + HIGH - 1) / HIGH;
@@ -215,26 +203,21 @@ struct FilterColumns {
             }
             return;
         }
-        const int x = thread % WIDE, y = thread / WIDE * 4;
+        const int x = thread % WIDE, y = thread / WIDE * GROUP;
         if (x0 + x >= job.width || y0 + y >= job.height) return;
-        const float* taps = floats(job.taps);
-        const int64_t first = (static_cast<int64_t>(p) * job.height + y0 + y) * job.width + x0 + x;
-        float sum[4], window[4];
-        for (int o = 0; o < 4; ++o)
-            sum[o] = job.mode == 1 && y0 + y + o < job.height ? floats(job.extra)[first + o * job.width] : 0.0f;
-        const float* column = tile + y * WIDE + x;
-        for (int j = 0; j < 3; ++j) window[j] = column[j * WIDE];
-        for (int k = 0; k < count; ++k) {
-            window[3] = column[(k + 3) * WIDE];
-            const float tap = taps[k];
-            for (int o = 0; o < 4; ++o) sum[o] = fma(tap, window[o], sum[o]);
-            for (int j = 0; j < 3; ++j) window[j] = window[j + 1];
-        }
-        for (int o = 0; o < 4 && y0 + y + o < job.height; ++o) {
-            const int64_t at = first + static_cast<int64_t>(o) * job.width;
+        const int64_t place = (static_cast<int64_t>(p) * job.height + y0 + y) * job.width + x0 + x;
+        float sum[GROUP];
+        for (int r = 0; r < GROUP; ++r)
+            sum[r] = job.mode == 1 && y0 + y + r < job.height
+                ? floats(job.extra)[place + static_cast<int64_t>(r) * job.width]
+                : 0.0f;
+        const float* first = tile + (y + count / 2) * WIDE + x;
+        filter_taps<GROUP>(sum, floats(job.taps), count, job.odd != 0, [first](int i) { return first[i * WIDE]; });
+        for (int r = 0; r < GROUP && y0 + y + r < job.height; ++r) {
+            const int64_t at = place + static_cast<int64_t>(r) * job.width;
             writable(job.to)[at] = job.mode == 2
-                ? sharpened(floats(job.picture)[at], floats(job.extra)[at], sum[o], job.f[0])
-                : sum[o];
+                ? sharpened(floats(job.picture)[at], floats(job.extra)[at], sum[r], job.f[0])
+                : sum[r];
         }
     }
 };

@@ -22,6 +22,7 @@ struct Step {
 };
 
 int32_t blocks_for(int64_t threads) { return static_cast<int32_t>((threads + THREADS - 1) / THREADS); }
+int64_t pieces(int64_t length, int64_t of) { return (length + of - 1) / of; }
 int64_t area(Size size) { return int64_t{size.height} * size.width; }
 
 // Builds what one batch needs; lives for one call of make_schedule.
@@ -67,10 +68,11 @@ class Builder {
             job.taps = taps;
             job.taps_width = count;
             job.mode = mode;
-            const uint32_t shared = 4 * device::FilterRows::HIGH * device::FilterRows::tile_stride(job);
+            using device::FilterRows;
             add_blocks(
                 KernelKind::FILTER_ROWS, job,
-                ((from.width + 127) / 128) * ((3 * int64_t{from.height} + 7) / 8), shared);
+                pieces(from.width, FilterRows::WIDE) * pieces(3 * int64_t{from.height}, FilterRows::HIGH),
+                4 * FilterRows::shared_floats(count));
         };
         const auto down = [&](Job job, uint64_t taps, int32_t count, uint64_t source, uint64_t target, int32_t mode) {
             job.from = source;
@@ -78,10 +80,11 @@ class Builder {
             job.taps = taps;
             job.taps_height = count;
             job.mode = mode;
-            const uint32_t shared = 4 * device::FilterColumns::WIDE * (device::FilterColumns::HIGH + count - 1);
+            using device::FilterColumns;
             add_blocks(
-                KernelKind::FILTER_COLUMNS, job, 3 * int64_t{(from.width + 31) / 32} * ((from.height + 31) / 32),
-                shared);
+                KernelKind::FILTER_COLUMNS, job,
+                3 * pieces(from.width, FilterColumns::WIDE) * pieces(from.height, FilterColumns::HIGH),
+                4 * FilterColumns::shared_floats(count));
         };
         Job job = base;
         memcpy(job.i, op.i, sizeof job.i);
@@ -99,14 +102,16 @@ class Builder {
                     job.taps_height = kernel->height;
                     job.taps_width = kernel->width;
                     job.taps = table(kernel->taps, sizeof(float) * kernel->height * kernel->width);
-                    const uint32_t shared = 4 * device::Blur::tile_stride(job) * (device::Blur::HIGH + kernel->height - 1);
+                    using device::Blur;
                     add_blocks(
-                        KernelKind::BLUR, job, 3 * int64_t{(from.width + 63) / 64} * ((from.height + 15) / 16), shared);
+                        KernelKind::BLUR, job, 3 * pieces(from.width, Blur::WIDE) * pieces(from.height, Blur::HIGH),
+                        4 * Blur::shared_floats(kernel->height, kernel->width));
                     break;
                 }
                 for (int32_t r = 0; r < kernel->rank; ++r) {
                     const uint64_t x = table(kernel->taps_x + r * kernel->width, sizeof(float) * kernel->width);
                     const uint64_t y = table(kernel->taps_y + r * kernel->height, sizeof(float) * kernel->height);
+                    job.odd = kernel->odd[r];
                     across(job, x, kernel->width, base.from, piece(0), 0);
                     job.extra = piece(1 + ((r + 1) & 1));
                     down(job, y, kernel->height, piece(0), r + 1 == kernel->rank ? base.to : piece(1 + (r & 1)), r > 0);

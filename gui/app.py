@@ -17,6 +17,7 @@ from PySide6.QtCore import (
     QLocale,
     QMessageLogContext,
     QObject,
+    QProcess,
     QTimer,
     QtMsgType,
     QTranslator,
@@ -82,21 +83,40 @@ def run(files: list[str]) -> int:
     code = application.exec()
     doorbell.close()
     del translators
+    if window.restart_wanted:
+        QProcess.startDetached(sys.executable, ["-m", "gui"])
     return code
 
 
 def install_translations(application: QApplication, language: Language) -> list[QTranslator]:
-    """Ours and Qt's own, before any widget is made. A language without a compiled file falls back to English."""
-    locale = QLocale() if language == "system" else QLocale(language)
-    QLocale.setDefault(locale)
+    """Ours and Qt's own, before any widget is made. Numbers and dates follow the language, if one was chosen."""
+    if language != "system":
+        QLocale.setDefault(QLocale(language))
+    spoken = spoken_language(language, QLocale.system().uiLanguages())
     made: list[QTranslator] = []
     for name, folder in (("qtbase", QLibraryInfo.path(QLibraryInfo.LibraryPath.TranslationsPath)),
                          ("pellucid", str(TRANSLATIONS))):  # fmt: skip
         translator = QTranslator(application)
-        if translator.load(locale, name, "_", folder):
+        if spoken != "en" and translator.load(f"{name}_{spoken}", folder):
             application.installTranslator(translator)
             made.append(translator)
     return made
+
+
+def spoken_language(chosen: Language, wanted: list[str]) -> str:
+    """en, de or zh_CN: the chosen one, else the first of `wanted` (as the system names them) that we speak.
+
+    Somebody who reads English before German gets English, though German is the first that has a file.
+    """
+    if chosen != "system":
+        return chosen
+    for name in wanted:
+        words = name.replace("_", "-").split("-")
+        if words[0] == "zh" and not {"Hant", "TW", "HK", "MO"} & set(words):
+            return "zh_CN"
+        if words[0] in ("en", "de"):
+            return words[0]
+    return "en"
 
 
 def server_name() -> str:

@@ -59,6 +59,8 @@ class Window(QMainWindow):
     ) -> None:
         super().__init__()
         self.settings = settings
+        self.restart_wanted = False
+        """Once closed, the program shall be started again."""
         self._config = config
         self._save_timer = QTimer(self)
         self._save_timer.setSingleShot(True)
@@ -180,6 +182,7 @@ class Window(QMainWindow):
         self.runs_page.new_wanted.connect(lambda: self._go(self.train_page))
         self.train_page.started.connect(self._training_started)
         self.settings_page.settings_changed.connect(self._settings_changed)
+        self.settings_page.restart_wanted.connect(self._restart)
         self.restore_page.options_changed.connect(
             lambda options: self._take_settings(replace(self.settings, options=options))
         )
@@ -188,6 +191,11 @@ class Window(QMainWindow):
         )
         self.restore_page.blend_wanted.connect(self.models_page.save_blend)
         QGuiApplication.styleHints().colorSchemeChanged.connect(self._system_theme_changed)
+
+    def _restart(self) -> None:
+        """In another language; what is unfinished is offered again."""
+        self.restart_wanted = True
+        self.close()
 
     def _page_chosen(self, number: int) -> None:
         self.pages.setCurrentIndex(number)

@@ -31,6 +31,7 @@ from gui.widgets.check_box import CheckBox
 
 class SettingsPage(QWidget):
     settings_changed = Signal(object)
+    restart_wanted = Signal()
 
     def __init__(self, settings: Settings, parent: QWidget | None = None, program: list[str] | None = None) -> None:
         super().__init__(parent)
@@ -70,8 +71,16 @@ class SettingsPage(QWidget):
             grid, self.tr("&Language"), "language",
             [("system", self.tr("As the system")), ("en", "English"), ("de", "Deutsch"), ("zh_CN", "简体中文")],
         )  # fmt: skip
-        self._restart = QLabel(self.tr("The language changes when Pellucid is started again."))
-        self._restart.setProperty("tone", "muted")
+        self._restart = QWidget()
+        restart = QHBoxLayout(self._restart)
+        restart.setContentsMargins(0, 0, 0, 0)
+        text = QLabel(self.tr("The language changes when Pellucid is started again."))
+        text.setProperty("tone", "muted")
+        text.setWordWrap(True)
+        self.restart_button = QPushButton(self.tr("Restart now"))
+        self.restart_button.clicked.connect(self.restart_wanted)
+        restart.addWidget(text, 1)
+        restart.addWidget(self.restart_button)
         self._restart.hide()
         grid.addWidget(self._restart, grid.rowCount(), 1)
         self.backend_box = QComboBox()

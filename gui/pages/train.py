@@ -296,7 +296,7 @@ class TrainPage(QWidget):
             (self.tr("&Name"), self.name_edit),
             (self.tr("&Iterations of each stage"), self.iterations_number),
             (self.tr("&Pictures a step"), self.batch_number),
-            (self.tr("&Side of a crop"), self.crop_number),
+            (self.tr("Side of a &crop"), self.crop_number),
         ):
             field.setAccessibleName(text.replace("&", ""))
             form.addRow(text, field)

@@ -1,12 +1,28 @@
-"""What this program is made of, from the metadata of what is installed."""
+"""What this program is made of: the build's report where it is installed, else from what lies in the environment."""
 
 from __future__ import annotations
 
+import json
+import sys
 from importlib import metadata
 from pathlib import Path
 
+from gui.program import is_frozen
+
+NOTICES_FILE = "THIRD-PARTY-NOTICES.txt"
+FACTS_FILE = "build-facts.json"
+"""Both made by the build, which has traced every file to its licence."""
+QT_TERMS = """\
+Qt and PySide6 are used under the GNU Lesser General Public License, version 3 (LGPL-3.0), as separate shared
+libraries that you may replace by your own.
+"""
+
 
 def version() -> str:
+    """Release number, and for an installed program which edition of it."""
+    if is_frozen():
+        facts = json.loads((_bundle() / FACTS_FILE).read_text("utf-8"))
+        return f"{facts['version']} ({facts['edition']}, {facts['date']}, {facts['commit']})"
     try:
         return metadata.version("pellucid")
     except metadata.PackageNotFoundError:
@@ -15,13 +31,19 @@ def version() -> str:
 
 def notices() -> str:
     """Name, version and licence of every part that is installed beside us, with its licence text where it has one."""
+    if is_frozen():
+        return (_bundle() / NOTICES_FILE).read_text("utf-8")
     parts = sorted(
         {part.metadata["Name"]: part for part in metadata.distributions() if part.metadata["Name"]}.items(),
         key=lambda pair: pair[0].lower(),
     )
     summary = [f"{name} {part.version}: {_licence(part)}" for name, part in parts]
     texts = [f"{'=' * 72}\n{name} {part.version}\n\n{text}" for name, part in parts if (text := _licence_text(part))]
-    return "\n".join(summary) + "\n\n" + "\n\n".join(texts)
+    return "\n".join(summary) + f"\n\n{QT_TERMS}\n" + "\n\n".join(texts)
+
+
+def _bundle() -> Path:
+    return Path(str(getattr(sys, "_MEIPASS", "")))
 
 
 def _licence(part: metadata.Distribution) -> str:

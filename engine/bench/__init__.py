@@ -13,6 +13,7 @@ def add_bench_parser(subparsers: Any) -> None:
     kinds = parser.add_subparsers(metavar="WHAT", required=True)
     _add_tiling(kinds)
     _add_cpu(kinds)
+    _add_files(kinds)
     _add_memory(kinds)
     add_degrade_bench_parser(kinds)
 
@@ -30,6 +31,14 @@ def _add_cpu(kinds: Any) -> None:
     parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds (default: %(default)s)")
     parser.add_argument("--picture", type=float, default=1.0, help="megapixels of the whole-picture part, 0: none")
     parser.set_defaults(run=_run_cpu)
+
+
+def _add_files(kinds: Any) -> None:
+    parser = kinds.add_parser("files", help="a batch of files, decoded and encoded, against other programs' way")
+    parser.add_argument("--net", action="append", metavar="ID", help="an architecture preset; may be repeated")
+    parser.add_argument("--count", type=int, default=4, help="pictures in the batch (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="interleaved rounds (default: %(default)s)")
+    parser.set_defaults(run=_run_files)
 
 
 def _add_memory(kinds: Any) -> None:
@@ -53,6 +62,12 @@ def _run_cpu(args: argparse.Namespace, out: Any) -> int:
     from engine.bench.speed import bench_cpu
 
     return bench_cpu(args.net or [], args.tile, args.rounds, args.picture, out)
+
+
+def _run_files(args: argparse.Namespace, out: Any) -> int:
+    from engine.bench.files import bench_files
+
+    return bench_files(args.net or ["compact-16"], args.count, args.rounds, out)
 
 
 def _run_memory(args: argparse.Namespace, out: Any) -> int:

@@ -84,7 +84,7 @@ def _measure_net(net: str, tile: int, rounds: int, out: Any) -> dict[str, Timing
             process = context.Process(target=_serve, args=(far, name, net, tile), daemon=True)
             process.start()
             far.close()
-            answer = _receive(near)
+            answer = receive(near)
             if answer is None:
                 workers[name] = process, near
             else:
@@ -95,7 +95,7 @@ def _measure_net(net: str, tile: int, rounds: int, out: Any) -> dict[str, Timing
         for _ in range(rounds):
             for name, (_, connection) in workers.items():
                 connection.send("run")
-                taken[name].append(_receive(connection))
+                taken[name].append(receive(connection))
     finally:
         for process, connection in workers.values():
             connection.send("end")
@@ -106,21 +106,25 @@ def _measure_net(net: str, tile: int, rounds: int, out: Any) -> dict[str, Timing
     }
 
 
-def _receive(connection: Connection) -> Any:
+def receive(connection: Connection) -> Any:
     try:
         return connection.recv()
     except EOFError:
         return "its process ended."
 
 
+def be_fair_to_all() -> None:
+    """For every runtime alike: threads that wait sleep. Spinning ones burn several times their work on a busy machine,
+    which would flatter us, because OpenVINO's never spin."""
+    os.environ.update(OMP_WAIT_POLICY="PASSIVE", GOMP_SPINCOUNT="0", KMP_BLOCKTIME="0")
+
+
 def _serve(connection: Connection, name: str, net: str, tile: int) -> None:
     """A worker process: says None when ready or why it cannot, then times one run for every request."""
-    # For every runtime alike: threads that wait sleep. Spinning ones burn several times their work on a busy machine,
-    # which would flatter us, because OpenVINO's never spin.
-    os.environ.update(OMP_WAIT_POLICY="PASSIVE", GOMP_SPINCOUNT="0", KMP_BLOCKTIME="0")
+    be_fair_to_all()
     picture = natural_picture(tile, tile, seed=1)[np.newaxis]
     try:
-        run = _prepare(name, net, picture)
+        run = prepare_runtime(name, net, picture)
         run(picture)
     except Exception as error:  # whatever another runtime raises, it is the reason why it is left out
         connection.send(f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
@@ -134,7 +138,8 @@ def _serve(connection: Connection, name: str, net: str, tile: int) -> None:
         connection.send(Timing(time.perf_counter() - wall, time.process_time() - cpu))
 
 
-def _prepare(name: str, net: str, picture: Tile) -> RunTile:
+def prepare_runtime(name: str, net: str, picture: Tile) -> RunTile:
+    """A function that runs the net on tiles of the shape of `picture`, by the runtime of this name."""
     model, _ = model_to_measure(net)
     match name:
         case "pellucid":

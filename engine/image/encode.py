@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -22,6 +21,7 @@ from engine.image.colour import round_samples
 from engine.image.formats import WRITTEN, check_limits, choose_bits
 from engine.image.metadata import correct_metadata
 from engine.image.naming import numbered
+from engine.image.partial import name_partial, sweep_partials
 from engine.image.png_stream import PngStream
 from engine.image.tiff_stream import TiffStream
 from engine.image.transparency import composite
@@ -177,12 +177,12 @@ def open_writer(
         notices.insert(0, "JPEG holds no transparency: the picture was laid on white.")
     expected = Expected(kind, width, height, stored, bits, kept.icc)
     threads = threads or min(4, os.cpu_count() or 1)
-    token = secrets.token_hex(6)
-    part = target.with_name(f".pellucid-{token}.part")
-    raw_path = target.with_name(f".pellucid-{token}.rows.part") if kind in _WHOLE_ENCODERS else None
+    part = target.with_name(name_partial())
+    raw_path = part.with_suffix(".rows.part") if kind in _WHOLE_ENCODERS else None
     file: BinaryIO | None = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        sweep_partials(target.parent)
         file = part.open("xb", buffering=1 << 20)
         stream: _Stream
         if kind == "png":

@@ -340,28 +340,38 @@ def test_a_full_disk_is_said_in_a_sentence_and_leaves_nothing(kind: str, tmp_pat
 KILLED = """
     import sys, time, numpy as np
     from engine.image.encode import open_writer
-    writer = open_writer(sys.argv[1], sys.argv[2], width=2000, height=100_000, channels=3)
+    writer = open_writer(sys.argv[1], sys.argv[2], width=2000, height=60_000, channels=3)
     noise = np.random.default_rng(0).integers(0, 256, (50, 2000, 3), dtype=np.uint8)
     print("writing", flush=True)
-    for _ in range(2000):
+    for _ in range(1200):
         writer.write_rows(noise)
 """
 
 
 @pytest.mark.skipif(os.name == "nt", reason="kills by signal")
-def test_a_killed_writer_leaves_no_target(tmp_path: Path) -> None:
-    target = tmp_path / "p.png"
+@pytest.mark.parametrize("kind", ["png", "jpeg"])
+def test_a_killed_writer_leaves_no_target_and_the_next_one_sweeps(kind: str, tmp_path: Path) -> None:
+    target = tmp_path / "p"
     with subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(KILLED), str(target), "png"], stdout=subprocess.PIPE, cwd=ROOT
+        [sys.executable, "-c", textwrap.dedent(KILLED), str(target), kind], stdout=subprocess.PIPE, cwd=ROOT
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"writing\n"
         deadline = time.monotonic() + 30
         while not any(file.stat().st_size > 100_000 for file in tmp_path.iterdir()) and time.monotonic() < deadline:
             time.sleep(0.02)
+        other = tmp_path / ".pellucid-0123abcd-1-0123456789ab.part"  # another machine's, on a shared folder
+        other.touch()
+        # While its owner lives, its file stays.
+        with open_writer(tmp_path / "q", "png", width=9, height=9, channels=3):
+            parts = [file for file in tmp_path.iterdir() if file != other]
+            assert len(parts) == (3 if kind == "jpeg" else 2)
         process.send_signal(signal.SIGKILL)
     assert not target.exists()
-    assert all(file.name.startswith(".") and file.name.endswith(".part") for file in tmp_path.iterdir())
+    assert any(file.name.endswith(".part") and file != other for file in tmp_path.iterdir())
+    with open_writer(tmp_path / "q", "png", width=9, height=9, channels=3):
+        pass
+    assert list(tmp_path.iterdir()) == [other]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,34 @@
+"""Hidden files that hold a picture until it is whole, and the removal of those that a killed process has left."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import re
+import secrets
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+_NAME = re.compile(r"\.pellucid-(?P<machine>[0-9a-f]{8})-(?P<process>\d+)-[0-9a-f]{12}(\.rows)?\.part")
+
+
+def name_partial() -> str:
+    """A new name: it tells this machine and process, so that another one can see whether its owner still lives."""
+    return f".pellucid-{_machine()}-{os.getpid()}-{secrets.token_hex(6)}.part"
+
+
+def sweep_partials(folder: Path) -> None:
+    """Removes the partial files of processes of this machine that are gone; those of others may be at work."""
+    with suppress(OSError):
+        for entry in os.scandir(folder):
+            match = _NAME.fullmatch(entry.name)
+            if match and match["machine"] == _machine() and not psutil.pid_exists(int(match["process"])):
+                with suppress(OSError):
+                    Path(entry.path).unlink()
+
+
+def _machine() -> str:
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:8]

@@ -172,6 +172,12 @@ def _record(entry: Entry) -> dict[str, Any]:
         "bundled": entry.bundled,
         "path": str(entry.path) if entry.path else None,
         "weights_hash": entry.weights_hash,
+        "description": card.description,
+        "attribution": card.attribution,
+        "partner": card.partner,
+        "parents": card.parents,
+        "alpha": card.alpha,
+        "scores": msgspec.to_builtins(card.scores),
     }
 
 

@@ -38,13 +38,8 @@ def usable_threads() -> int:
 
 def plan_size(ops: npt.NDArray[Any], height: int, width: int) -> tuple[int, int]:
     """The (height, width) in which one row of OP records leaves a picture; a wrong record raises KernelInputError."""
-    row = _checked_plan(ops, 1)[0]
-    out_height, out_width, failure = ctypes.c_int32(), ctypes.c_int32(), Failure()
-    status = cpu_library().pellucid_plan_size(
-        row.ctypes.data, len(row), height, width, ctypes.byref(out_height), ctypes.byref(out_width), failure
-    )
-    raise_for(status, failure)
-    return out_height.value, out_width.value
+    largest = 2**31 - 1  # far beyond what is allowed, and still a number that the native code can refuse
+    return _plan_ends(_checked_plan(ops, 1), [(min(height, largest), min(width, largest))])[0]
 
 
 def blur_taps(op: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
@@ -100,7 +95,7 @@ def degrade_and_tell(
     plan = _checked_plan(ops, count)
     seeds = _numbers("seed", [seed] * count if isinstance(seed, int | np.integer) else seed, count)
     numbers = _numbers("samples", samples, count)
-    sizes = [_plan_end(plan, s, p) for s, p in enumerate(pictures)]
+    sizes = _plan_ends(plan, [(p.height, p.width) for p in pictures])
     if out is None:
         out = _allocated(images, sizes, batch)
     targets = _checked_pictures(out, "out")
@@ -253,21 +248,12 @@ def _numbers(name: str, values: Any, count: int) -> npt.NDArray[np.uint64]:
     return np.array(listed, np.uint64)
 
 
-def _plan_end(plan: npt.NDArray[Any], s: int, picture: _View) -> tuple[int, int]:
-    height, width, failure = ctypes.c_int32(), ctypes.c_int32(), Failure()
-    status = cpu_library().pellucid_plan_size(
-        plan.ctypes.data + s * plan.strides[0],
-        plan.shape[1],
-        picture.height,
-        picture.width,
-        ctypes.byref(height),
-        ctypes.byref(width),
-        failure,
-    )
-    if status:
-        failure.sample = s
+def _plan_ends(plan: npt.NDArray[Any], sizes: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The (height, width) in which each row of the plan leaves its picture."""
+    table, failure = np.array(sizes, np.int32).reshape(-1, 2), Failure()
+    status = cpu_library().pellucid_plan_sizes(plan.ctypes.data, plan.shape[1], len(table), table.ctypes.data, failure)
     raise_for(status, failure)
-    return height.value, width.value
+    return [(height, width) for height, width in table.tolist()]
 
 
 def _allocated(images: Any, sizes: list[tuple[int, int]], batch: bool) -> Any:

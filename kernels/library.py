@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kernels.errors import KernelError, KernelInputError, KernelsMissingError, NoDeviceError
 
-ABI = 1
+ABI = 2
 
 
 class Variant(IntEnum):
@@ -130,18 +130,7 @@ def cpu_library() -> ctypes.CDLL:
     pointer, failure = ctypes.c_void_p, ctypes.POINTER(Failure)
     signatures: dict[str, tuple[object, list[object]]] = {
         "pellucid_has_variant": (ctypes.c_int, [ctypes.c_int]),
-        "pellucid_plan_size": (
-            ctypes.c_int,
-            [
-                pointer,
-                ctypes.c_uint32,
-                ctypes.c_int32,
-                ctypes.c_int32,
-                ctypes.POINTER(ctypes.c_int32),
-                ctypes.POINTER(ctypes.c_int32),
-                failure,
-            ],
-        ),
+        "pellucid_plan_sizes": (ctypes.c_int, [pointer, ctypes.c_uint32, ctypes.c_uint64, pointer, failure]),
         "pellucid_degrade": (
             ctypes.c_int,
             [

@@ -65,7 +65,7 @@ int check_operation(const PellucidOp& op, int64_t sample, int64_t index, Size& s
                 return wrong("the blur size", op.i[1], "an odd number 3..63");
             if (!within(op.f[5], 0.0f, 1.0f)) return wrong("the blur tolerance", op.f[5], "0..1");
             if (op.i[0] == PELLUCID_SINC) {
-                if (!within(op.f[4], 1e-3f, 3.1416f)) return wrong("the sinc cutoff", op.f[4], "0.001..pi");
+                if (!within(op.f[4], 0.01f, 3.1416f)) return wrong("the sinc cutoff", op.f[4], "0.01..pi");
             } else {
                 if (!within(op.f[0], 0.01f, 1000.0f)) return wrong("sigma_x", op.f[0], "0.01..1000");
                 if (!within(op.f[1], 0.01f, 1000.0f)) return wrong("sigma_y", op.f[1], "0.01..1000");
@@ -73,9 +73,6 @@ int check_operation(const PellucidOp& op, int64_t sample, int64_t index, Size& s
                 if (op.i[0] != PELLUCID_GAUSSIAN && !within(op.f[3], 0.01f, 100.0f))
                     return wrong("beta", op.f[3], "0.01..100");
             }
-            double taps[MAX_BLUR * MAX_BLUR];
-            if (op.i[0] == PELLUCID_SINC && !make_blur_taps(op, taps))
-                return wrong("the sinc cutoff", op.f[4], "one whose taps have a positive sum");
             return PELLUCID_OK;
         }
         case PELLUCID_RESIZE: {
@@ -395,7 +392,8 @@ void make_axis(
             const int64_t low = int64_t{o} * input / output;
             const int64_t high = (int64_t{o + 1} * input + output - 1) / output;
             start[o] = clamped(static_cast<int32_t>(low), 0, input - taps);
-            for (int64_t k = low; k < high; ++k) w[k - start[o]] = static_cast<float>(1.0 / (high - low));
+            const float share = static_cast<float>(1.0 / (high - low));
+            for (int64_t k = low; k < high; ++k) w[k - start[o]] = share;
         } else if (antialias) {
             const float stretch = step > 1.0f ? step : 1.0f;
             const float support = filter_reach(filter) * stretch;

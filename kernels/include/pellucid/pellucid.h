@@ -13,7 +13,7 @@
 #endif
 
 // Raised whenever a signature, a record or the meaning of an operation changes.
-#define PELLUCID_ABI 1
+#define PELLUCID_ABI 2
 
 #ifdef __cplusplus
 extern "C" {
@@ -61,10 +61,10 @@ PELLUCID_API const char* pellucid_status_name(int status);
 // Whether this build and this processor can run a variant.
 PELLUCID_API int pellucid_has_variant(int variant);
 
-// Checks one row of at most `max_ops` records against a picture of height x width and writes the size it ends in.
-PELLUCID_API int pellucid_plan_size(
-    const PellucidOp* ops, uint32_t max_ops, int32_t height, int32_t width, int32_t* out_height, int32_t* out_width,
-    PellucidFailure* failure);
+// Checks row s of at most `max_ops` records against a picture of sizes[2 s] x sizes[2 s + 1] (height, width), for s in
+// 0..count-1, and replaces both by the size it ends in.
+PELLUCID_API int pellucid_plan_sizes(
+    const PellucidOp* ops, uint32_t max_ops, uint64_t count, int32_t* sizes, PellucidFailure* failure);
 
 // Runs row s of `ops` over inputs[s] into outputs[s], for s in 0..count-1. Everything is checked before the first pixel is
 // written. Inputs are never written. `threads` >= 1. `used_variant` may be null.

@@ -160,16 +160,18 @@ int pellucid_has_variant(int variant) {
     return variant == PELLUCID_EMULATED_DEVICE || stages_of(variant) != nullptr;
 }
 
-int pellucid_plan_size(
-    const PellucidOp* ops, uint32_t max_ops, int32_t height, int32_t width, int32_t* out_height, int32_t* out_width,
-    PellucidFailure* failure) {
-    if ((max_ops > 0 && !ops) || !out_height || !out_width)
+int pellucid_plan_sizes(
+    const PellucidOp* ops, uint32_t max_ops, uint64_t count, int32_t* sizes, PellucidFailure* failure) {
+    if (count > 0 && ((max_ops > 0 && !ops) || !sizes))
         return refuse(failure, PELLUCID_BAD_ARGUMENT, -1, -1, "a pointer is null");
-    Size size{height, width};
-    uint32_t count;
-    if (const int status = check_plan(ops, max_ops, 0, size, count, failure)) return status;
-    *out_height = size.height;
-    *out_width = size.width;
+    for (uint64_t s = 0; s < count; ++s) {
+        Size size{sizes[2 * s], sizes[2 * s + 1]};
+        uint32_t operations;
+        const int status = check_plan(ops + s * max_ops, max_ops, static_cast<int64_t>(s), size, operations, failure);
+        if (status) return status;
+        sizes[2 * s] = size.height;
+        sizes[2 * s + 1] = size.width;
+    }
     return PELLUCID_OK;
 }
 

@@ -28,6 +28,7 @@ enum class KernelKind : int32_t {
     CLAMP_ROUND,
     CROP
 };
+constexpr int KERNEL_KINDS = static_cast<int>(KernelKind::CROP) + 1;
 
 constexpr int THREADS = 256;
 

@@ -49,9 +49,9 @@ class Builder {
         schedule.workspace_bytes = schedule.head_bytes + region_;
     }
 
-    // The kernels of one operation on one sample, in order.
-    std::vector<Step> steps(const PellucidOp& op, Size from, Size to, const Job& base, uint64_t scratch) {
-        std::vector<Step> list;
+    // Adds the kernels of one operation on one sample, in order.
+    void add_steps(
+        const PellucidOp& op, Size from, Size to, const Job& base, uint64_t scratch, std::vector<Step>& list) {
         const auto add = [&](KernelKind kind, const Job& job, int64_t threads, uint32_t shared = 0) {
             list.push_back({kind, job, shared});
             list.back().job.blocks = blocks_for(threads);
@@ -195,33 +195,44 @@ class Builder {
             case PELLUCID_CROP: add(KernelKind::CROP, job, 3 * area(to)); break;
             default: break;  // the plan has been checked
         }
-        return list;
     }
 
-    // Steps at one place of every sample's list, put together by kind.
-    void launch(const std::vector<Step>& steps) {
-        std::vector<const Step*> order;
-        for (const Step& step : steps) order.push_back(&step);
-        std::stable_sort(order.begin(), order.end(), [](const Step* a, const Step* b) { return a->kind < b->kind; });
-        for (const Step* step : order) {
+    // Steps of one kind, one of each sample that has one next, as one launch.
+    void launch(KernelKind kind, const std::vector<const Step*>& steps) {
+        constexpr size_t MOST_JOBS = 32768;  // of a launch: the second dimension of a grid ends at 65535
+        for (size_t k = 0; k < steps.size(); ++k) {
             const uint32_t number = static_cast<uint32_t>(schedule.jobs.size());
-            schedule.jobs.push_back(step->job);
-            constexpr uint32_t MOST_JOBS = 32768;  // of a launch: the second dimension of a grid ends at 65535
-            const bool fits = !schedule.launches.empty() && schedule.launches.back().kind == step->kind &&
-                              schedule.launches.back().jobs < MOST_JOBS &&
-                              schedule.launches.back().first_job >= first_of_group_;
-            if (!fits) schedule.launches.push_back({step->kind, number, 0, 0, 0});
+            schedule.jobs.push_back(steps[k]->job);
+            if (k % MOST_JOBS == 0) schedule.launches.push_back({kind, number, 0, 0, 0});
             Launch& last = schedule.launches.back();
             ++last.jobs;
-            last.blocks = std::max(last.blocks, static_cast<uint32_t>(step->job.blocks));
-            last.shared_bytes = std::max(last.shared_bytes, step->shared_bytes);
+            last.blocks = std::max(last.blocks, static_cast<uint32_t>(steps[k]->job.blocks));
+            last.shared_bytes = std::max(last.shared_bytes, steps[k]->shared_bytes);
         }
-        first_of_group_ = static_cast<uint32_t>(schedule.jobs.size());
+    }
+
+    // Runs every sample's steps in the sample's order, with few launches: of the kinds that come next somewhere, that one
+    // whose samples have most left to do goes first.
+    void launch_all(const std::vector<std::vector<Step>>& lists) {
+        std::vector<size_t> done(lists.size(), 0);
+        std::vector<const Step*> steps;
+        for (;;) {
+            std::array<uint64_t, KERNEL_KINDS> left{};
+            for (size_t s = 0; s < lists.size(); ++s)
+                if (done[s] < lists[s].size())
+                    left[static_cast<size_t>(lists[s][done[s]].kind)] += lists[s].size() - done[s];
+            const size_t most = std::max_element(left.begin(), left.end()) - left.begin();
+            if (left[most] == 0) return;
+            const KernelKind kind = static_cast<KernelKind>(most);
+            steps.clear();
+            for (size_t s = 0; s < lists.size(); ++s)
+                if (done[s] < lists[s].size() && lists[s][done[s]].kind == kind) steps.push_back(&lists[s][done[s]++]);
+            launch(kind, steps);
+        }
     }
 
   private:
     uint64_t region_ = 0;
-    uint32_t first_of_group_ = 0;
 };
 
 uint64_t scratch_bytes(const PellucidOp& op, Size from, Size to) {
@@ -244,59 +255,42 @@ Schedule make_schedule(
     const PellucidOp* ops, uint32_t max_ops, uint64_t count, const uint32_t* counts, const PellucidPicture* inputs,
     const PellucidPicture* outputs, const uint64_t* seeds, const uint64_t* samples) {
     Builder builder;
-    struct Sample {
-        Size size;
-        uint64_t at, rooms[2], scratch;
-        int turn;
-    };
-    std::vector<Sample> all(count);
-    uint32_t longest = 1;
+    std::vector<std::vector<Step>> lists(count);
     for (uint64_t s = 0; s < count; ++s) {
-        longest = std::max(longest, counts[s]);
-        Size size{inputs[s].height, inputs[s].width};
+        const PellucidOp* const row = ops + s * max_ops;
+        const Size start{inputs[s].height, inputs[s].width};
+        Size size = start;
         uint64_t room = 0, scratch = 0;
         for (uint32_t k = 0; k < counts[s]; ++k) {
             const Size before = size;
-            check_operation(ops[s * max_ops + k], 0, k, size, nullptr);
+            check_operation(row[k], 0, k, size, nullptr);
             if (k + 1 < counts[s]) room = std::max(room, 12 * static_cast<uint64_t>(area(size)));
-            scratch = std::max(scratch, scratch_bytes(ops[s * max_ops + k], before, size));
+            scratch = std::max(scratch, scratch_bytes(row[k], before, size));
         }
-        all[s].size = {inputs[s].height, inputs[s].width};
-        all[s].at = reinterpret_cast<uint64_t>(inputs[s].planes);
-        all[s].rooms[0] = builder.region(room);
-        all[s].rooms[1] = builder.region(room);
-        all[s].scratch = builder.region(scratch);
-        all[s].turn = 0;
-    }
-    for (uint32_t k = 0; k < longest; ++k) {
-        std::vector<std::vector<Step>> places;
-        for (uint64_t s = 0; s < count; ++s) {
-            if (k >= counts[s] && !(k == 0 && counts[s] == 0)) continue;
-            Sample& sample = all[s];
-            Job base{};
-            base.seed = seeds[s];
-            base.sample = samples[s];
-            base.from = sample.at;
-            const bool last = k + 1 >= counts[s];
-            base.to = last ? reinterpret_cast<uint64_t>(outputs[s].planes) : sample.rooms[sample.turn];
-            std::vector<Step> list;
-            if (counts[s] == 0) {
-                base.height = base.to_height = sample.size.height;
-                base.width = base.to_width = sample.size.width;
-                base.blocks = blocks_for(3 * area(sample.size));
-                list.push_back({KernelKind::COPY, base, 0});
-            } else {
-                const Size before = sample.size;
-                check_operation(ops[s * max_ops + k], 0, k, sample.size, nullptr);
-                list = builder.steps(ops[s * max_ops + k], before, sample.size, base, sample.scratch);
-            }
-            sample.at = base.to;
-            sample.turn ^= 1;
-            if (places.size() < list.size()) places.resize(list.size());
-            for (size_t j = 0; j < list.size(); ++j) places[j].push_back(list[j]);
+        const uint64_t rooms[2] = {builder.region(room), builder.region(room)};
+        const uint64_t scratch_at = builder.region(scratch);
+        Job base{};
+        base.seed = seeds[s];
+        base.sample = samples[s];
+        base.from = reinterpret_cast<uint64_t>(inputs[s].planes);
+        const uint64_t end = reinterpret_cast<uint64_t>(outputs[s].planes);
+        size = start;
+        for (uint32_t k = 0; k < counts[s]; ++k) {
+            const Size before = size;
+            check_operation(row[k], 0, k, size, nullptr);
+            base.to = k + 1 == counts[s] ? end : rooms[k & 1];
+            builder.add_steps(row[k], before, size, base, scratch_at, lists[s]);
+            base.from = base.to;
         }
-        for (const std::vector<Step>& place : places) builder.launch(place);
+        if (counts[s] == 0) {
+            base.to = end;
+            base.height = base.to_height = size.height;
+            base.width = base.to_width = size.width;
+            base.blocks = blocks_for(3 * area(size));
+            lists[s].push_back({KernelKind::COPY, base, 0});
+        }
     }
+    builder.launch_all(lists);
     builder.finish();
     return std::move(builder.schedule);
 }

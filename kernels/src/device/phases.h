@@ -20,7 +20,8 @@ PELLUCID_HD void add_to_set(uint32_t* word, uint32_t bits) {
 #endif
 }
 
-PELLUCID_HD int64_t plane_size(const Job& job) { return static_cast<int64_t>(job.height) * job.width; }
+// Pictures end at 2^26 pixels, so three planes are counted in 32 bits, which GPUs divide much faster than 64.
+PELLUCID_HD int32_t plane_size(const Job& job) { return job.height * job.width; }
 
 PELLUCID_HD Stream stream_of(const Job& job) {
     return {
@@ -38,7 +39,7 @@ struct Shelf {
 struct Copy {
     static constexpr int PHASES = 1;
     static PELLUCID_HD void phase(int, const Job& job, const Shelf&, float*, int block, int thread) {
-        const int64_t k = static_cast<int64_t>(block) * THREADS + thread;
+        const int32_t k = block * THREADS + thread;
         if (k < 3 * plane_size(job)) writable(job.to)[k] = floats(job.from)[k];
     }
 };
@@ -46,7 +47,7 @@ struct Copy {
 struct ClampRound {
     static constexpr int PHASES = 1;
     static PELLUCID_HD void phase(int, const Job& job, const Shelf&, float*, int block, int thread) {
-        const int64_t k = static_cast<int64_t>(block) * THREADS + thread;
+        const int32_t k = block * THREADS + thread;
         if (k < 3 * plane_size(job)) writable(job.to)[k] = unit_of<float>(level_of(floats(job.from)[k]));
     }
 };
@@ -54,10 +55,10 @@ struct ClampRound {
 struct Dropout {
     static constexpr int PHASES = 1;
     static PELLUCID_HD void phase(int, const Job& job, const Shelf&, float*, int block, int thread) {
-        const int64_t k = static_cast<int64_t>(block) * THREADS + thread;
+        const int32_t k = block * THREADS + thread;
         if (k >= 3 * plane_size(job)) return;
-        const int32_t x = static_cast<int32_t>(k % job.width);
-        const int32_t y = static_cast<int32_t>(k / job.width % job.height);
+        const int32_t x = k % job.width;
+        const int32_t y = k / job.width % job.height;
         const bool dropped = y >= job.i[0] && y < job.i[0] + job.i[2] && x >= job.i[1] && x < job.i[1] + job.i[3];
         writable(job.to)[k] = dropped ? job.f[0] : floats(job.from)[k];
     }
@@ -67,11 +68,11 @@ struct Dropout {
 struct Flip {
     static constexpr int PHASES = 1;
     static PELLUCID_HD void phase(int, const Job& job, const Shelf&, float*, int block, int thread) {
-        const int64_t k = static_cast<int64_t>(block) * THREADS + thread;
+        const int32_t k = block * THREADS + thread;
         if (k >= 3 * plane_size(job)) return;
-        int32_t x = static_cast<int32_t>(k % job.to_width);
-        int32_t y = static_cast<int32_t>(k / job.to_width % job.to_height);
-        const int64_t p = k / job.to_width / job.to_height;
+        int32_t x = k % job.to_width;
+        int32_t y = k / job.to_width % job.to_height;
+        const int32_t p = k / job.to_width / job.to_height;
         if (job.i[2]) {
             const int32_t swapped = x;
             x = y;
@@ -86,11 +87,11 @@ struct Flip {
 struct Crop {
     static constexpr int PHASES = 1;
     static PELLUCID_HD void phase(int, const Job& job, const Shelf&, float*, int block, int thread) {
-        const int64_t k = static_cast<int64_t>(block) * THREADS + thread;
-        if (k >= 3 * static_cast<int64_t>(job.to_height) * job.to_width) return;
-        const int32_t x = static_cast<int32_t>(k % job.to_width) + job.i[1];
-        const int32_t y = static_cast<int32_t>(k / job.to_width % job.to_height) + job.i[0];
-        const int64_t p = k / job.to_width / job.to_height;
+        const int32_t k = block * THREADS + thread;
+        if (k >= 3 * job.to_height * job.to_width) return;
+        const int32_t x = k % job.to_width + job.i[1];
+        const int32_t y = k / job.to_width % job.to_height + job.i[0];
+        const int32_t p = k / job.to_width / job.to_height;
         writable(job.to)[k] = floats(job.from)[(p * job.height + y) * job.width + x];
     }
 };
@@ -120,7 +121,7 @@ struct Blur {
             const int values = stride * (HIGH + taps_height - 1);
             for (int k = thread; k < values; k += THREADS) {
                 const int y = y0 + k / stride - taps_height / 2, x = x0 + k % stride - taps_width / 2;
-                tile[k] = from[static_cast<int64_t>(reflected(y, job.height)) * job.width + reflected(x, job.width)];
+                tile[k] = from[reflected(y, job.height) * job.width + reflected(x, job.width)];
             }
             return;
         }
@@ -132,9 +133,9 @@ struct Blur {
         filter_dense<GROUP>(sum, floats(job.taps), taps_height, taps_width, [first, stride](int dy, int dx) {
             return first[dy * stride + dx];
         });
-        float* to = writable(job.to) + (static_cast<int64_t>(p) * job.height + y0 + y) * job.width + x0 + x;
+        float* to = writable(job.to) + (p * job.height + y0 + y) * job.width + x0 + x;
         for (int r = 0; r < GROUP; ++r)
-            if (y0 + y + r < job.height) to[static_cast<int64_t>(r) * job.width] = sum[r];
+            if (y0 + y + r < job.height) to[r * job.width] = sum[r];
     }
 };
 
@@ -157,8 +158,7 @@ struct FilterRows {
                 const int y = k / columns, x = k % columns;
                 float value = 0.0f;
                 if (y0 + y < rows) {
-                    const int64_t at =
-                        static_cast<int64_t>(y0 + y) * job.width + reflected(x0 + x - count / 2, job.width);
+                    const int32_t at = (y0 + y) * job.width + reflected(x0 + x - count / 2, job.width);
                     value = job.mode ? usm_mask(floats(job.picture)[at], floats(job.extra)[at], job.f[1])
                                      : floats(job.from)[at];
                 }
@@ -175,7 +175,7 @@ struct FilterRows {
             for (int k = thread; k < HIGH * WIDE; k += THREADS) {
                 const int y = k / WIDE, x = k % WIDE;
                 if (y0 + y < rows && x0 + x < job.width)
-                    writable(job.to)[static_cast<int64_t>(y0 + y) * job.width + x0 + x] = results[x * PITCH + y];
+                    writable(job.to)[(y0 + y) * job.width + x0 + x] = results[x * PITCH + y];
             }
         }
     }
@@ -198,23 +198,23 @@ struct FilterColumns {
             for (int k = thread; k < (HIGH + count - 1) * WIDE; k += THREADS) {
                 const int y = k / WIDE, x = x0 + k % WIDE;
                 tile[k] = x < job.width
-                    ? from[static_cast<int64_t>(reflected(y0 + y - count / 2, job.height)) * job.width + x]
+                    ? from[reflected(y0 + y - count / 2, job.height) * job.width + x]
                     : 0.0f;
             }
             return;
         }
         const int x = thread % WIDE, y = thread / WIDE * GROUP;
         if (x0 + x >= job.width || y0 + y >= job.height) return;
-        const int64_t place = (static_cast<int64_t>(p) * job.height + y0 + y) * job.width + x0 + x;
+        const int32_t place = (p * job.height + y0 + y) * job.width + x0 + x;
         float sum[GROUP];
         for (int r = 0; r < GROUP; ++r)
             sum[r] = job.mode == 1 && y0 + y + r < job.height
-                ? floats(job.extra)[place + static_cast<int64_t>(r) * job.width]
+                ? floats(job.extra)[place + r * job.width]
                 : 0.0f;
         const float* first = tile + (y + count / 2) * WIDE + x;
         filter_taps<GROUP>(sum, floats(job.taps), count, job.odd != 0, [first](int i) { return first[i * WIDE]; });
         for (int r = 0; r < GROUP && y0 + y + r < job.height; ++r) {
-            const int64_t at = place + static_cast<int64_t>(r) * job.width;
+            const int32_t at = place + r * job.width;
             writable(job.to)[at] = job.mode == 2
                 ? sharpened(floats(job.picture)[at], floats(job.extra)[at], sum[r], job.f[0])
                 : sum[r];
@@ -228,16 +228,16 @@ struct FilterColumns {
 struct ResizeRows {
     static constexpr int PHASES = 1;
     static PELLUCID_HD void phase(int, const Job& job, const Shelf&, float*, int block, int thread) {
-        const int64_t k = static_cast<int64_t>(block) * THREADS + thread;
-        if (k >= 3 * static_cast<int64_t>(job.to_height) * job.to_width) return;
-        const int32_t x = static_cast<int32_t>(k % job.to_width);
-        const int32_t y = static_cast<int32_t>(k / job.to_width % job.to_height);
-        const int64_t p = k / job.to_width / job.to_height;
+        const int32_t k = block * THREADS + thread;
+        if (k >= 3 * job.to_height * job.to_width) return;
+        const int32_t x = k % job.to_width;
+        const int32_t y = k / job.to_width % job.to_height;
+        const int32_t p = k / job.to_width / job.to_height;
         const int32_t start = reinterpret_cast<const int32_t*>(job.starts)[y];
         const float* in = floats(job.from) + (p * job.height + start) * job.width + x;
-        const float* weights = floats(job.taps) + static_cast<int64_t>(y) * job.taps_height;
+        const float* weights = floats(job.taps) + y * job.taps_height;
         float sum = 0.0f;
-        for (int32_t t = 0; t < job.taps_height; ++t) sum = fma(weights[t], in[static_cast<int64_t>(t) * job.width], sum);
+        for (int32_t t = 0; t < job.taps_height; ++t) sum = fma(weights[t], in[t * job.width], sum);
         writable(job.to)[k] = sum;
     }
 };
@@ -246,12 +246,12 @@ struct ResizeRows {
 struct ResizeColumns {
     static constexpr int PHASES = 1;
     static PELLUCID_HD void phase(int, const Job& job, const Shelf&, float*, int block, int thread) {
-        const int64_t k = static_cast<int64_t>(block) * THREADS + thread;
-        if (k >= 3 * static_cast<int64_t>(job.to_height) * job.to_width) return;
-        const int32_t x = static_cast<int32_t>(k % job.to_width);
-        const int64_t row = k / job.to_width;
+        const int32_t k = block * THREADS + thread;
+        if (k >= 3 * job.to_height * job.to_width) return;
+        const int32_t x = k % job.to_width;
+        const int32_t row = k / job.to_width;
         const float* in = floats(job.from) + row * job.width + reinterpret_cast<const int32_t*>(job.starts)[x];
-        const float* weights = floats(job.taps) + static_cast<int64_t>(x) * job.taps_width;
+        const float* weights = floats(job.taps) + x * job.taps_width;
         float sum = 0.0f;
         for (int32_t t = 0; t < job.taps_width; ++t) sum = fma(weights[t], in[t], sum);
         writable(job.to)[k] = sum;
@@ -263,15 +263,15 @@ struct ResizeColumns {
 struct GaussianNoise {
     static constexpr int PHASES = 1;
     static PELLUCID_HD void phase(int, const Job& job, const Shelf&, float*, int block, int thread) {
-        const int64_t k = static_cast<int64_t>(block) * THREADS + thread;
-        const int32_t x = static_cast<int32_t>(k % job.width);
-        const int64_t plane = plane_size(job);
+        const int32_t k = block * THREADS + thread;
+        const int32_t x = k % job.width;
+        const int32_t plane = plane_size(job);
         const Stream stream = stream_of(job);
         const float* from = floats(job.from);
         float* to = writable(job.to);
         if (job.i[0] == PELLUCID_CORRELATED) {
             if (k >= plane) return;
-            const int32_t y = static_cast<int32_t>(k / job.width);
+            const int32_t y = k / job.width;
             float z[3];
             for (int32_t p = 0; p < 3; ++p) {
                 const int32_t row = p * job.height + y;
@@ -290,12 +290,12 @@ struct GaussianNoise {
         }
         const bool grey = job.i[0] == PELLUCID_GREY;
         const int32_t rows = grey ? job.height : 3 * job.height;
-        const int64_t row = k / job.width * 4;
+        const int32_t row = k / job.width * 4;
         if (row >= rows) return;
-        const uint32_t position = static_cast<uint32_t>(noise_position(static_cast<int32_t>(row), job.width)) + x;
+        const uint32_t position = static_cast<uint32_t>(noise_position(row, job.width)) + x;
         const Normal4<float> normal = normals<float>(draw(stream, static_cast<int32_t>(position)));
         for (int j = 0; j < 4 && row + j < rows; ++j) {
-            const int64_t at = (row + j) * job.width + x;
+            const int32_t at = (row + j) * job.width + x;
             for (int p = 0; p < (grey ? 3 : 1); ++p)
                 to[at + p * plane] = clamp_unit(fma(job.f[0], normal.value[j], from[at + p * plane]));
         }
@@ -303,7 +303,7 @@ struct GaussianNoise {
 };
 
 PELLUCID_HD int32_t level_at(const Job& job, const float* at, bool grey) {
-    const int64_t plane = plane_size(job);
+    const int32_t plane = plane_size(job);
     return level_of(grey ? grey_of(at[0], at[plane], at[2 * plane]) : at[0]);
 }
 
@@ -317,9 +317,9 @@ struct Levels {
             if (thread < 8) set[thread] = 0;
         } else if (number == 1) {
             const bool grey = job.i[0] == PELLUCID_GREY;
-            const int64_t values = (grey ? 1 : 3) * plane_size(job);
+            const int32_t values = (grey ? 1 : 3) * plane_size(job);
             for (int j = 0; j < PER_THREAD; ++j) {
-                const int64_t k = (static_cast<int64_t>(block) * PER_THREAD + j) * THREADS + thread;
+                const int32_t k = (block * PER_THREAD + j) * THREADS + thread;
                 if (k >= values) break;
                 const int32_t level = level_at(job, floats(job.from) + k, grey);
                 add_to_set(set + (level >> 5), 1u << (level & 31));
@@ -346,9 +346,9 @@ struct PoissonNoise {
     }
 
     static PELLUCID_HD void phase(int, const Job& job, const Shelf& shelf, float*, int block, int thread) {
-        const int64_t k = static_cast<int64_t>(block) * THREADS + thread;
-        const int32_t x = static_cast<int32_t>(k % job.width);
-        const int64_t plane = plane_size(job), row = k / job.width * 4;
+        const int32_t k = block * THREADS + thread;
+        const int32_t x = k % job.width;
+        const int32_t plane = plane_size(job), row = k / job.width * 4;
         const bool grey = job.i[0] == PELLUCID_GREY;
         const int32_t rows = grey ? job.height : 3 * job.height;
         if (row >= rows) return;
@@ -356,12 +356,12 @@ struct PoissonNoise {
         int exponent = 0;
         while ((1 << exponent) < levels) ++exponent;
         const PoissonTable& table = shelf.poisson[exponent];
-        const uint32_t position = static_cast<uint32_t>(noise_position(static_cast<int32_t>(row), job.width)) + x;
+        const uint32_t position = static_cast<uint32_t>(noise_position(row, job.width)) + x;
         const Random4<int32_t> random = draw(stream_of(job), static_cast<int32_t>(position));
         const float* from = floats(job.from);
         float* to = writable(job.to);
         for (int j = 0; j < 4 && row + j < rows; ++j) {
-            const int64_t at = (row + j) * job.width + x;
+            const int32_t at = (row + j) * job.width + x;
             const int32_t level = level_at(job, from + at, grey);
             const float count = count_at(table, level, random.word[j]), unit = unit_of<float>(level);
             for (int p = 0; p < (grey ? 3 : 1); ++p)
@@ -373,27 +373,33 @@ struct PoissonNoise {
 // ---- JPEG --------------------------------------------------------------------------------------------------------------
 
 // Where the three components lie in `bytes`, in whole blocks of 8 x 8.
-struct Layout {
-    int32_t height[2], width[2];    // of the samples that mean something: luma, chroma
-    int32_t rows[2], stride[2];     // in whole blocks
-    int64_t start[3], total;
+struct Extent {
+    int32_t height, width;  // of the samples that mean something
+    int32_t rows, stride;   // in whole blocks
+
+    PELLUCID_HD int32_t size() const { return rows * stride; }
 };
 
-PELLUCID_HD Layout layout_of(int32_t height, int32_t width, int32_t subsampling) {
-    Layout l;
-    l.height[0] = height;
-    l.width[0] = width;
-    l.height[1] = subsampling == PELLUCID_S420 ? (height + 1) / 2 : height;
-    l.width[1] = subsampling == PELLUCID_S444 ? width : (width + 1) / 2;
-    for (int c = 0; c < 2; ++c) {
-        l.rows[c] = (l.height[c] + 7) & ~7;
-        l.stride[c] = (l.width[c] + 7) & ~7;
+struct Layout {
+    Extent luma, chroma;
+
+    // Components 0, 1, 2: luma, blueness, redness.
+    PELLUCID_HD const Extent& extent(int component) const { return component == 0 ? luma : chroma; }
+    PELLUCID_HD int32_t start(int component) const {
+        return component == 0 ? 0 : luma.size() + (component == 2 ? chroma.size() : 0);
     }
-    l.start[0] = 0;
-    l.start[1] = static_cast<int64_t>(l.rows[0]) * l.stride[0];
-    l.start[2] = l.start[1] + static_cast<int64_t>(l.rows[1]) * l.stride[1];
-    l.total = l.start[2] + static_cast<int64_t>(l.rows[1]) * l.stride[1];
-    return l;
+    PELLUCID_HD int32_t total() const { return luma.size() + 2 * chroma.size(); }
+    PELLUCID_HD int component_at(int32_t k) const { return k < start(1) ? 0 : k < start(2) ? 1 : 2; }
+};
+
+PELLUCID_HD Extent extent_of(int32_t height, int32_t width) { return {height, width, (height + 7) & ~7, (width + 7) & ~7}; }
+
+PELLUCID_HD Layout layout_of(int32_t height, int32_t width, int32_t subsampling) {
+    return {
+        extent_of(height, width),
+        extent_of(
+            subsampling == PELLUCID_S420 ? (height + 1) / 2 : height,
+            subsampling == PELLUCID_S444 ? width : (width + 1) / 2)};
 }
 
 // Colour conversion and the means of chroma: one thread, one sample of one component.
@@ -401,22 +407,21 @@ struct JpegSplit {
     static constexpr int PHASES = 1;
 
     static PELLUCID_HD int32_t sample_at(const Job& job, int component, int32_t y, int32_t x) {
-        const float* at = floats(job.from) + static_cast<int64_t>(smaller(y, job.height - 1)) * job.width +
-                          smaller(x, job.width - 1);
-        const int64_t plane = plane_size(job);
+        const float* at = floats(job.from) + smaller(y, job.height - 1) * job.width + smaller(x, job.width - 1);
+        const int32_t plane = plane_size(job);
         const int32_t r = level_of(at[0]), g = level_of(at[plane]), b = level_of(at[2 * plane]);
         return component == 0 ? luma_of(r, g, b) : component == 1 ? blueness_of(r, g, b) : redness_of(r, g, b);
     }
 
     static PELLUCID_HD void phase(int, const Job& job, const Shelf&, float*, int block, int thread) {
         const Layout l = layout_of(job.height, job.width, job.i[1]);
-        const int64_t k = static_cast<int64_t>(block) * THREADS + thread;
-        if (k >= l.total) return;
-        const int component = k < l.start[1] ? 0 : k < l.start[2] ? 1 : 2, kind = component > 0;
-        const int64_t inside = k - l.start[component];
-        const int32_t x = static_cast<int32_t>(inside % l.stride[kind]);
+        const int32_t k = block * THREADS + thread;
+        if (k >= l.total()) return;
+        const int component = l.component_at(k);
+        const Extent& extent = l.extent(component);
+        const int32_t inside = k - l.start(component), x = inside % extent.stride;
         // Rows below the last repeat the last one of the component, columns the last one of the picture.
-        const int32_t y = smaller(static_cast<int32_t>(inside / l.stride[kind]), l.height[kind] - 1);
+        const int32_t y = smaller(inside / extent.stride, extent.height - 1);
         int32_t value;
         if (component == 0 || job.i[1] == PELLUCID_S444) {
             value = sample_at(job, component, y, x);
@@ -439,15 +444,13 @@ struct JpegCode {
 
     static PELLUCID_HD void phase(int number, const Job& job, const Shelf&, float* shared, int block, int thread) {
         const Layout l = layout_of(job.height, job.width, job.i[1]);
-        const int64_t index = static_cast<int64_t>(block) * BLOCKS + thread / 8;
-        if (index >= l.total / 64) return;
-        const int64_t first[3] = {0, l.start[1] / 64, l.start[2] / 64};
-        const int component = index < first[1] ? 0 : index < first[2] ? 1 : 2, kind = component > 0;
-        const int64_t inside = index - first[component];
-        const int32_t across = l.stride[kind] / 8;
-        const int lane = thread % 8;
-        uint8_t* row = bytes(job.bytes) + l.start[component] + (inside / across * 8 + lane) * l.stride[kind] +
-                       inside % across * 8;
+        const int32_t index = block * BLOCKS + thread / 8, lane = thread % 8;
+        if (index >= l.total() / 64) return;
+        const int component = l.component_at(64 * index);
+        const int32_t stride = l.extent(component).stride, across = stride / 8;
+        const int32_t inside = index - l.start(component) / 64;
+        uint8_t* row =
+            bytes(job.bytes) + l.start(component) + (inside / across * 8 + lane) * stride + inside % across * 8;
         int32_t* tile = reinterpret_cast<int32_t*>(shared) + thread / 8 * 72;  // rows of 9: no two columns share a bank
         int32_t v[8];
         if (number == 0) {
@@ -455,7 +458,7 @@ struct JpegCode {
             forward_dct<true>(v);
             for (int j = 0; j < 8; ++j) tile[lane * 9 + j] = v[j];
         } else if (number == 1) {
-            const QuantTable& table = reinterpret_cast<const QuantTable*>(job.taps)[kind];
+            const QuantTable& table = reinterpret_cast<const QuantTable*>(job.taps)[component > 0];
             for (int j = 0; j < 8; ++j) v[j] = tile[j * 9 + lane];
             forward_dct<false>(v);
             for (int j = 0; j < 8; ++j)
@@ -475,10 +478,10 @@ struct JpegJoin {
     static constexpr int PHASES = 1;
 
     static PELLUCID_HD int32_t chroma_at(const uint8_t* part, const Layout& l, int32_t subsampling, int32_t y, int32_t x) {
-        const int32_t stride = l.stride[1], width = l.width[1];
-        if (subsampling == PELLUCID_S444) return part[static_cast<int64_t>(y) * stride + x];
+        const int32_t stride = l.chroma.stride, width = l.chroma.width;
+        if (subsampling == PELLUCID_S444) return part[y * stride + x];
         const int32_t cx = x / 2, cy = subsampling == PELLUCID_S420 ? y / 2 : y;
-        const uint8_t* near_row = part + static_cast<int64_t>(cy) * stride;
+        const uint8_t* near_row = part + cy * stride;
         if (width <= 2) return near_row[cx];  // the triangle filter is left out on narrow pictures
         const bool right = x & 1, edge = right ? cx == width - 1 : cx == 0;
         const int32_t beside = edge ? cx : right ? cx + 1 : cx - 1;
@@ -486,22 +489,22 @@ struct JpegJoin {
             if (edge) return near_row[cx];
             return (near_row[cx] * 3 + near_row[beside] + (right ? 2 : 1)) >> 2;
         }
-        const int32_t far_y = larger(smaller((y & 1) ? cy + 1 : cy - 1, l.height[1] - 1), 0);
-        const uint8_t* far_row = part + static_cast<int64_t>(far_y) * stride;
+        const int32_t far_y = larger(smaller((y & 1) ? cy + 1 : cy - 1, l.chroma.height - 1), 0);
+        const uint8_t* far_row = part + far_y * stride;
         const int32_t here = near_row[cx] * 3 + far_row[cx], there = near_row[beside] * 3 + far_row[beside];
         return (here * 3 + there + (right ? 7 : 8)) >> 4;  // at an edge there == here
     }
 
     static PELLUCID_HD void phase(int, const Job& job, const Shelf&, float*, int block, int thread) {
-        const int64_t k = static_cast<int64_t>(block) * THREADS + thread, plane = plane_size(job);
+        const int32_t k = block * THREADS + thread, plane = plane_size(job);
         if (k >= plane) return;
-        const int32_t x = static_cast<int32_t>(k % job.width), y = static_cast<int32_t>(k / job.width);
+        const int32_t x = k % job.width, y = k / job.width;
         const Layout l = layout_of(job.height, job.width, job.i[1]);
         const uint8_t* all = bytes(job.bytes);
         int32_t r, g, b;
         rgb_of(
-            static_cast<int32_t>(all[static_cast<int64_t>(y) * l.stride[0] + x]),
-            chroma_at(all + l.start[1], l, job.i[1], y, x), chroma_at(all + l.start[2], l, job.i[1], y, x), r, g, b);
+            static_cast<int32_t>(all[y * l.luma.stride + x]),
+            chroma_at(all + l.start(1), l, job.i[1], y, x), chroma_at(all + l.start(2), l, job.i[1], y, x), r, g, b);
         float* to = writable(job.to) + k;
         to[0] = unit_of<float>(r);
         to[plane] = unit_of<float>(g);

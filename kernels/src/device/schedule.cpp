@@ -182,9 +182,9 @@ class Builder {
                 job.taps = table(tables.get(), sizeof(JpegTables));
                 job.bytes = scratch;
                 const device::Layout layout = device::layout_of(from.height, from.width, op.i[1]);
-                add(KernelKind::JPEG_SPLIT, job, layout.total);
+                add(KernelKind::JPEG_SPLIT, job, layout.total());
                 add_blocks(
-                    KernelKind::JPEG_CODE, job, (layout.total / 64 + device::JpegCode::BLOCKS - 1) / device::JpegCode::BLOCKS,
+                    KernelKind::JPEG_CODE, job, (layout.total() / 64 + device::JpegCode::BLOCKS - 1) / device::JpegCode::BLOCKS,
                     device::JpegCode::BLOCKS * 72 * 4);
                 add(KernelKind::JPEG_JOIN, job, area(from));
                 break;
@@ -244,7 +244,7 @@ uint64_t scratch_bytes(const PellucidOp& op, Size from, Size to) {
             return 12 * static_cast<uint64_t>(
                             std::min(int64_t{to.height} * from.width, int64_t{from.height} * to.width));
         case PELLUCID_JPEG:
-            return static_cast<uint64_t>(device::layout_of(from.height, from.width, op.i[1]).total);
+            return static_cast<uint64_t>(device::layout_of(from.height, from.width, op.i[1]).total());
         default: return 0;
     }
 }

@@ -49,14 +49,18 @@ def _check_plugins() -> str:
         raise AssertionError(f"these platform plugins are missing: {', '.join(sorted(missing))}")
     # A development environment has all of Qt's plugins, most of them for devices that nobody has here.
     chosen = found if is_frozen() else [path for path in found if path.parent.name == "iconengines"]
-    refused = []
+    refused, without = [], ""
     for path in chosen:
         loader = QPluginLoader(str(path))
-        if not loader.load():
+        if loader.load():
+            continue
+        if "libwayland-" in loader.errorString():
+            without = "; Wayland is not installed, X11 serves"
+        else:
             refused.append(f"{path.name}: {loader.errorString()}")
     if refused:
         raise AssertionError("; ".join(refused))
-    return f"{len(chosen)} plugins load, platforms {', '.join(sorted(platforms))}"
+    return f"{len(chosen)} plugins, platforms {', '.join(sorted(platforms))}{without}"
 
 
 def _check_pictures() -> str:

@@ -1,0 +1,27 @@
+"""The one program inside an installed Pellucid. What it becomes, the front door decides by its words."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+
+
+def restore_library_path() -> None:
+    """The loader of this program points LD_LIBRARY_PATH at our libraries, for this process alone: a browser, a file
+    manager or a notifier that it starts must find the system's. Our own processes set theirs anew."""
+    before = os.environ.pop("LD_LIBRARY_PATH_ORIG", None)
+    if before is not None:
+        os.environ["LD_LIBRARY_PATH"] = before
+    else:
+        os.environ.pop("LD_LIBRARY_PATH", None)
+
+
+if __name__ == "__main__":
+    # Loader processes of the trainer come in here where processes are spawned; this does not return for them.
+    multiprocessing.freeze_support()
+    if sys.platform == "linux":
+        restore_library_path()
+    from gui.__main__ import main
+
+    sys.exit(main())

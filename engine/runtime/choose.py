@@ -14,9 +14,10 @@ from engine.models.card import Card
 from engine.models.model import Model
 from engine.runtime.classical import CLASSICAL, ClassicalSession
 from engine.runtime.session import Precision, Session
+from engine.runtime.tensorrt_library import FLAVOURS, Flavour, installed_version, is_installed
 from engine.wire import BackendReport
 
-BACKENDS = ("openvino", "torch")
+BACKENDS = ("openvino", "torch", "tensorrt-rtx", "tensorrt")
 """Those a user can name. Classical models need none."""
 
 _PRECISIONS = ("fp32", "bf16", "fp16")
@@ -24,7 +25,7 @@ _PRECISIONS = ("fp32", "bf16", "fp16")
 
 def backend_reports() -> list[BackendReport]:
     """Every backend, whether it can run here, and if not why. Imports none of them."""
-    return [_report_openvino(), _report_torch()]
+    return [_report_openvino(), _report_torch(), *(_report_tensorrt(flavour) for flavour in FLAVOURS)]
 
 
 def open_session(
@@ -32,7 +33,8 @@ def open_session(
 ) -> Session:
     """A session for the model on the fastest backend, or on the one that is named.
 
-    device: "cpu", "cuda" or "cuda:N"; precision: fp32, bf16 or fp16; streams: tiles side by side; empty or 0: chosen.
+    device: "cpu", "cuda", "cuda:N", part of a GPU's name, or several of these with commas between; precision: fp32,
+    bf16 or fp16; streams: tiles side by side; empty or 0: chosen.
     frozen: the session may keep to these weights, where that makes it faster.
     Raises PellucidError(BACKEND_UNAVAILABLE) in one sentence when what is asked for cannot be had.
     """
@@ -58,9 +60,9 @@ def open_session(
     report = next(report for report in backend_reports() if report.name == backend)
     if not report.available:
         raise PellucidError(Code.BACKEND_UNAVAILABLE, f"The backend {backend} cannot run here: {report.reason}")
-    if backend == "torch":
-        return _open_torch(model, device, precision)
-    return _open_openvino(model, device, precision, streams, frozen)
+    if backend == "openvino":
+        return _open_openvino(model, device, precision, streams, frozen)
+    return _open_torch(model, device, precision, backend)
 
 
 def cuda_devices() -> list[str]:
@@ -84,11 +86,18 @@ def cuda_devices() -> list[str]:
 def _choose_backend(card: Card, device: str) -> str:
     """A GPU is faster than any CPU; on the CPU OpenVINO is, wherever it knows the network."""
     torch_is_there = _report_torch().available
-    if card.architecture == "foreign" or device.startswith("cuda"):
+    if card.architecture == "foreign":
         return "torch"
+    if device not in ("", "cpu"):
+        return _fastest_on_a_gpu() if torch_is_there else "torch"
     if not device and torch_is_there and cuda_devices() and _torch_has_cuda():
-        return "torch"
+        return _fastest_on_a_gpu()
     return "torch" if torch_is_there and not _report_openvino().available else "openvino"
+
+
+def _fastest_on_a_gpu() -> str:
+    """TensorRT where the user has installed it."""
+    return next((flavour.name for flavour in FLAVOURS if _report_tensorrt(flavour).available), "torch")
 
 
 def _torch_has_cuda() -> bool:
@@ -97,20 +106,46 @@ def _torch_has_cuda() -> bool:
     return bool(load_torch().cuda.is_available())
 
 
-def _open_torch(model: Model, device: str, precision: str) -> Session:
+def _open_torch(model: Model, device: str, precision: str, backend: str) -> Session:
+    """`backend`: torch alone, or the TensorRT that takes over from it when its engine is ready."""
     from engine.runtime.torch_eager import TorchSession
     from engine.runtime.torch_network import supported_precisions
 
     if not device:
         device = "cuda" if cuda_devices() and _torch_has_cuda() else "cpu"
-    if precision:
-        return TorchSession(model, device=device, precision=cast(Precision, precision))
-    if model.card.architecture == "foreign":
-        # Nobody has looked at these in anything lower.
-        return TorchSession(model, device=device, precision="fp32")
+    foreign = model.card.architecture == "foreign"
+    if device == "cpu" and backend != "torch":
+        raise PellucidError(
+            Code.BACKEND_UNAVAILABLE, f"{backend} runs on NVIDIA GPUs, not on the CPU.", "Leave the backend open."
+        )
+    if device == "cpu" or foreign:
+        # Nobody has looked at foreign networks in anything lower.
+        bad = _bad_precisions(model.card)
+        fastest = next(offered for offered in supported_precisions(device) if offered not in bad)
+        chosen = precision or ("fp32" if foreign else fastest)
+        return TorchSession(model, device=device, precision=cast(Precision, chosen))
+    return _open_gpus(model, [part.strip() for part in device.split(",")], precision, backend)
+
+
+def _open_gpus(model: Model, devices: list[str], precision: str, backend: str) -> Session:
+    from engine.runtime.fleet import FleetSession, Member
+    from engine.runtime.tensorrt_session import accelerated
+    from engine.runtime.torch_cuda import open_torch_cuda
+    from engine.runtime.torch_device import find_cuda_device
+    from engine.runtime.torch_network import supported_precisions
+
+    found = list(dict.fromkeys(str(find_cuda_device(device)) for device in devices))
     bad = _bad_precisions(model.card)
-    fastest = next(offered for offered in supported_precisions(device) if offered not in bad)
-    return TorchSession(model, device=device, precision=fastest)
+    if not precision:
+        # One precision for all: a picture is not made of two.
+        offered = [supported_precisions(device) for device in found]
+        precision = next(one for one in offered[0] if one not in bad and all(one in others for others in offered))
+    members: list[Member] = []
+    for device in found:
+        session = open_torch_cuda(model, device=device, precision=cast(Precision, precision))
+        narrow_by_tensorrt = backend != "torch" and precision != "fp32"
+        members.append(accelerated(session, model, backend) if narrow_by_tensorrt else session)
+    return members[0] if len(members) == 1 else FleetSession(members)
 
 
 def _open_openvino(model: Model, device: str, precision: str, streams: int, frozen: bool) -> Session:
@@ -161,3 +196,18 @@ def _report_torch() -> BackendReport:
         return BackendReport(name="torch", available=False, reason="the package torch is not installed.")
     devices = [f"cuda:{number} {name}" for number, name in enumerate(cuda_devices())]
     return BackendReport(name="torch", available=True, devices=["cpu", *devices])
+
+
+def _report_tensorrt(flavour: Flavour) -> BackendReport:
+    """By what is installed, without importing any of it: that takes a driver, and time."""
+    if not is_installed(flavour):
+        hint = f"it is not installed; `pellucid accelerate install {flavour.name}` installs it."
+        return BackendReport(name=flavour.name, available=False, reason=hint)
+    names = cuda_devices()
+    if not names:
+        return BackendReport(name=flavour.name, available=False, reason="there is no NVIDIA driver or GPU here.")
+    if not _report_torch().available:
+        return BackendReport(name=flavour.name, available=False, reason="it needs torch, which is not installed.")
+    version = installed_version(flavour)
+    devices = [f"cuda:{number} {name} (version {version})" for number, name in enumerate(names)]
+    return BackendReport(name=flavour.name, available=True, devices=devices)

@@ -71,11 +71,11 @@ class PipelinedSession:
         self._torch = load_torch()
         self._network = network
         self._load = load
-        self._device = device
+        self.device = device
         self._card = card
         self._info = info
         self._own_backend = info.backend
-        self._batch = batch
+        self.batch = batch
         self._records = True
         self._upload, self._compute, self._download = device.stream(), device.stream(urgent=True), device.stream()
         self._changed = threading.Condition()
@@ -141,11 +141,18 @@ class PipelinedSession:
 
         self._order(swap)
 
-    def compute(self, picture: Tensor) -> Tensor:
-        """The network alone, on the device: for who compares something with it."""
-        results: list[Tensor] = []
-        self._order(lambda: results.append(self._network(picture)))
-        return results[0]
+    def compare(self, batch: Batch, other: Network) -> tuple[Batch, Batch]:
+        """What the session's own network makes of a batch, and what another does."""
+        results: list[Batch] = []
+
+        def run_both() -> None:
+            torch = self._torch
+            with torch.inference_mode():
+                picture = torch.from_numpy(np.ascontiguousarray(batch)).to(self.device.torch_device)
+                results.extend(network(picture).cpu().numpy() for network in (self._network, other))
+
+        self._order(run_both)
+        return results[0], results[1]
 
     def say(self, text: str) -> None:
         """A sentence for the user, told with the next job."""
@@ -228,7 +235,7 @@ class PipelinedSession:
         self._drop_lanes()
         self._compiled = None
         del self._network, self._load
-        self._device.release_memory()
+        self.device.release_memory()
 
     def _take(self) -> _Order | list[_Request] | None:
         """The next order, or the next tiles of one shape, once a slot is free for them."""
@@ -253,7 +260,7 @@ class PipelinedSession:
         assert isinstance(first, _Request)
         group: list[_Request] = []
         rest: deque[_Request | _Order] = deque()
-        while self._waiting and len(group) < self._batch and isinstance(self._waiting[0], _Request):
+        while self._waiting and len(group) < self.batch and isinstance(self._waiting[0], _Request):
             item = self._waiting.popleft()
             assert isinstance(item, _Request)
             if item.key == first.key:
@@ -294,12 +301,12 @@ class PipelinedSession:
 
     def _run_fewer(self, group: list[_Request], error: BaseException) -> None:
         if len(group) > 1:
-            self._batch = 1 << ((len(group) // 2).bit_length() - 1)
+            self.batch = 1 << ((len(group) // 2).bit_length() - 1)
             with self._changed:
                 self._waiting.extendleft(reversed(group))
             return
         height, width = group[0].shape
-        told = OutOfMemory(f"{self._device.name} has too little memory for a tile of {width} x {height}.")
+        told = OutOfMemory(f"{self.device.name} has too little memory for a tile of {width} x {height}.")
         told.__cause__ = error
         group[0].fail(told)
 
@@ -354,7 +361,7 @@ class PipelinedSession:
     def _drop_lanes(self) -> None:
         for key in list(self._lanes):
             self._drop_lane(key)
-        self._device.release_memory()
+        self.device.release_memory()
 
 
 class _Lane:
@@ -384,7 +391,7 @@ class _Lane:
                 if slot.issued:
                     slot.downloaded.wait()  # at once, unless a caller was torn away while it waited
                 return slot
-        self._slots.append(_Slot(self._owner._device, self._form, *self._shapes))
+        self._slots.append(_Slot(self._owner.device, self._form, *self._shapes))
         return self._slots[-1]
 
     def wait(self) -> None:
@@ -419,7 +426,7 @@ class _Lane:
             self._torch.empty_like(slot.finite),
         )
         entry.copy_(slot.entry)
-        recorded = self._owner._device.record(self._owner._compute, lambda: self._run(entry, result, finite))
+        recorded = self._owner.device.record(self._owner._compute, lambda: self._run(entry, result, finite))
         if recorded is not None:
             self._entry, self._result, self._finite, self._recorded = entry, result, finite, recorded
 

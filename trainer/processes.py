@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import distributed as dist
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,13 @@ def joined_processes(cuda: bool) -> Iterator[Processes]:
     if count == 1:
         yield Processes()
         return
-    dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo")
+    store, rank, count = next(rendezvous("env://"))
+    # After a restart torchrun offers the same store, where the addresses of the processes that have died still stand:
+    # who is quick would call those. Each attempt therefore has names of its own.
+    attempt = f"{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}-of-{count}"
+    dist.init_process_group(
+        "cpu:gloo,cuda:nccl" if cuda else "gloo", store=PrefixStore(attempt, store), rank=rank, world_size=count
+    )
     try:
         yield Processes(dist.get_rank(), int(os.environ.get("LOCAL_RANK", "0")), count)
     finally:

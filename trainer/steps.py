@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -60,7 +61,10 @@ class Compute:
         ready: nn.Module = network
         if self.processes > 1:
             devices = [self.device.index] if self.device.type == "cuda" else None
-            ready = DistributedDataParallel(network, device_ids=devices, broadcast_buffers=False)
+            with warnings.catch_warnings():
+                # Newer versions of torch have another word for it, older ones do not know that word.
+                warnings.simplefilter("ignore", FutureWarning)
+                ready = DistributedDataParallel(network, device_ids=devices, broadcast_buffers=False)
         if self.compile:
             return cast(Callable[..., Tensor], torch.compile(ready))
         return ready

@@ -202,6 +202,7 @@ class Training:
         facts = describe_generator(config.model)
         pictures = gather_pictures(config)
         state, problems = self._folder.load_latest()
+        self._processes.wait()  # until all have read the same: the first one soon writes
         if state is not None:
             self.place = Place(**state["place"])
         else:
@@ -342,7 +343,7 @@ class Training:
         config, place, step = self._config, self.place, self._step
         meter, predicted_from = _Meter(), None
         next_control = 0.0
-        if not self._folder.checkpoint_files():
+        if self._processes.agree(int(not self._folder.checkpoint_files())):
             # Something to return to when the very first steps go wrong.
             self._save()
         saved_at = place.iteration
@@ -459,11 +460,8 @@ class Training:
         """Return to the last checkpoint with half the learning rate, or give up in a sentence."""
         place, abandoned = self.place, self.place.iteration
         rollbacks, position = place.rollbacks + 1, place.position
-        if self._processes.leads:
-            state, _ = self._folder.load_latest()
-        self._processes.wait()
-        if not self._processes.leads:
-            state, _ = self._folder.load_latest()
+        state, _ = self._folder.load_latest()
+        self._processes.wait()  # until all have read the same: the first one writes it anew
         if state is None or rollbacks > self._config.safety.rollbacks:
             kept = f"The last good checkpoint is of iteration {state['place']['iteration']}." if state else ""
             raise PellucidError(

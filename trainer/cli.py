@@ -83,6 +83,9 @@ def _add_train(subparsers: Subparsers) -> None:
         help=f"give way to others: 0 not at all, 19 entirely; default: {DETACHED_NICENESS} with --detach, else 0",
     )
     parser.add_argument("--dry-run", action="store_true", help="show the whole configuration, and what it will take")
+    parser.add_argument(
+        "--bench", action="store_true", help="time this configuration beside a plain loop of the same network"
+    )
     parser.add_argument("--presets", action="store_true", help="list the configurations that come with Pellucid")
     parser.set_defaults(run=run_train)
 
@@ -120,6 +123,8 @@ def run_train(arguments: argparse.Namespace, out: Output) -> int:
         config = with_absolute_paths(load_config(arguments.config, assignments, arguments.data))
         if arguments.dry_run:
             return _dry_run(config, out)
+        if arguments.bench:
+            return _bench(config, out)
         folder = Path(arguments.folder).expanduser() if arguments.folder else new_run_folder(config.name)
         _check_before_start(config)
         from trainer.rundir import RunFolder
@@ -193,6 +198,36 @@ def _dry_run(config: TrainingConfig, out: Output) -> int:
         }
     )
     return DONE if prediction.fits else SOME_FAILED
+
+
+BENCH_ROUNDS = 5
+BENCH_SECONDS = 8.0
+"""Of one turn."""
+
+
+def _bench(config: TrainingConfig, out: Output) -> int:
+    from trainer.bench import Side, Stretch, compare
+
+    def tell(side: Side, stretch: Stretch) -> None:
+        out.line({"side": side, **msgspec.to_builtins(stretch)})
+
+    rates = compare(config, BENCH_ROUNDS, BENCH_SECONDS, tell)
+    ours = rates[0]
+    rows = []
+    for rate in rates:
+        ratio, wall_ratio = ours.per_cpu_second / rate.per_cpu_second, ours.per_second / rate.per_second
+        rows.append((rate.side, rate.per_cpu_second, ratio, rate.per_second, wall_ratio, rate.loader_wait))
+    out.table(rows, ("loop", "steps per CPU second", "ours is", "steps a second", "ours is", "waiting for data"))
+    out.line(
+        {
+            "config": config.name,
+            "rates": msgspec.to_builtins(rates),
+            "ratio_cpu": {row[0]: row[2] for row in rows[1:]},
+            "ratio_wall": {row[0]: row[4] for row in rows[1:]},
+            "loader_wait": ours.loader_wait,
+        }
+    )
+    return DONE
 
 
 def worker_command(folder: Path, niceness: int) -> list[str]:

@@ -1,21 +1,24 @@
-"""The CUDA kernels on a real GPU: the same bytes as the CPU's, from the same plans. Needs torch and numpy alone."""
+"""The CUDA kernels on a real GPU: the bytes of the CPU, from the same plans. The cases stand in check_kernels.py."""
 
 from __future__ import annotations
 
+import importlib.util
+import tomllib
 import zlib
-from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from kernels.degrade import degrade, degrade_and_tell, plan_size
+from kernels.degrade import degrade
 from kernels.errors import KernelError, KernelInputError
-from kernels.library import Variant, cuda_devices
-from kernels.ops import OP, Blur, Filter, Noise, Opcode
+from kernels.library import cuda_devices
 
 pytestmark = pytest.mark.gpu
+GOLDEN = Path(__file__).parents[1] / "degrade" / "golden.toml"
 
 
 @pytest.fixture(autouse=True)
@@ -28,109 +31,56 @@ def gpu() -> None:
         pytest.skip(str(error))
 
 
-def record(opcode: Opcode, i: Any = (), f: Any = (), stage: int = 0) -> Any:
-    made = np.zeros((), OP)
-    made["opcode"], made["stage"] = opcode, stage
-    made["i"][: len(i)] = i
-    made["f"][: len(f)] = f
-    return made
+@pytest.fixture(scope="module")
+def cases() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("check_kernels", Path(__file__).with_name("check_kernels.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
-def single_operations() -> Iterator[Any]:
-    for i, f in [
-        ((Blur.GAUSSIAN, 21), (2.0, 2.0)),
-        ((Blur.GAUSSIAN, 21), (3.0, 0.7, 0.5)),
-        ((Blur.GAUSSIAN, 63), (9.0, 4.0, 1.0)),
-        ((Blur.GAUSSIAN, 21), (3.0, 2.0, 0.5, 0, 0, 1e-2)),
-        ((Blur.GENERALISED, 13), (3.0, 1.0, 0.5, 0.7)),
-        ((Blur.PLATEAU, 9), (2.0, 1.0, 1.0, 1.5)),
-        ((Blur.SINC, 21), (0, 0, 0, 0, 1.5)),
-        ((Blur.GAUSSIAN, 3), (0.3, 0.4, 1.0)),
-    ]:
-        yield record(Opcode.BLUR, i, f)
-    for kind in Filter:
-        for antialias in (0, 1):
-            for size in ((31, 47), (150, 160), (7, 200)):
-                yield record(Opcode.RESIZE, (*size, kind, antialias))
-    for noise in Noise:
-        yield record(Opcode.GAUSSIAN_NOISE, (noise,), (0.1, 1, 0.5, 0.8, -0.3, 0.2, 0.5), 3)
-    for noise in (Noise.COLOUR, Noise.GREY):
-        for levels in (0, 1, 64, 256):
-            yield record(Opcode.POISSON_NOISE, (noise, levels), (1.3,), 4)
-    for quality in (1, 30, 75, 100):
-        for subsampling in range(3):
-            yield record(Opcode.JPEG, (quality, subsampling))
-    for radius in (5, 50):
-        yield record(Opcode.USM, (radius,), (0.5, 10.0))
-    yield record(Opcode.DROPOUT, (3, 4, 20, 30), (0.25,))
-    for turn in ((1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 1)):
-        yield record(Opcode.FLIP, turn)
-    yield record(Opcode.CLAMP_ROUND)
-    yield record(Opcode.CROP, (3, 4, 50, 41))
+@pytest.mark.parametrize("size", [(97, 113), (64, 64), (1, 1), (5, 3), (1, 70), (400, 400)])
+def test_every_operation_makes_the_bytes_of_the_cpu(size: tuple[int, int], cases: Any) -> None:
+    assert not cases.wrong_operations(size, cases.on_gpu)
 
 
-def checksums(pictures: Any) -> list[int]:
-    return [zlib.crc32(np.ascontiguousarray(p).tobytes()) for p in pictures]
+def test_a_ragged_batch_of_mixed_plans_makes_the_bytes_of_the_cpu(cases: Any) -> None:
+    assert not cases.wrong_samples(24, cases.on_gpu)
 
 
-def on_gpu(pictures: list[Any], plan: Any, seed: int, samples: Any) -> list[Any]:
-    tensors = [torch.from_numpy(p).cuda() for p in pictures]
-    results, ran = degrade_and_tell(tensors, plan, seed, samples)
-    assert ran == Variant.CUDA
-    return [r.cpu().numpy() for r in results]
+def test_a_part_of_a_batch_makes_the_bytes_of_the_whole(cases: Any) -> None:
+    pictures, plan = cases.mixed_batch(24)
+    expected = cases.checksums(degrade(pictures[7:9], plan[7:9], 5, [7, 8]))
+    assert cases.checksums(cases.on_gpu(pictures[7:9], plan[7:9], 5, [7, 8])) == expected
 
 
-@pytest.mark.parametrize("size", [(97, 113), (64, 64), (1, 1), (5, 3), (400, 400)])
-def test_every_operation_makes_the_bytes_of_the_cpu(size: tuple[int, int]) -> None:
-    picture = np.random.default_rng(0).random((3, *size), dtype=np.float32)
-    rows = []
-    for made in single_operations():
-        try:
-            plan_size(made.reshape(1), *size)
-        except KernelInputError:
-            continue  # a region outside this small picture
-        rows.append(made)
-    plan = np.array(rows, OP)[:, None]
-    pictures = [picture] * len(rows)
-    expected = checksums(degrade(pictures, plan, 9, range(len(rows))))
-    got = checksums(on_gpu(pictures, plan, 9, range(len(rows))))
-    wrong = [str(rows[k]) for k in range(len(rows)) if got[k] != expected[k]]
-    assert not wrong
+@pytest.mark.parametrize("name", sorted(tomllib.loads(GOLDEN.read_text("utf-8"))))
+def test_a_recipe_makes_its_golden_bytes(name: str) -> None:
+    """The checksums that every CPU makes: see test_degrade_execute.py, which draws the same pictures."""
+    from engine.degrade.execute import degrade_batch
+    from engine.degrade.plan import draw_plan
+    from engine.degrade.recipe import load_recipe
+
+    n, y, x = np.mgrid[0:24, 0:96, 0:96]
+    words = (x * 2654435761 + y * 40503 + n * 97003 + x * y * 7) % 65521
+    levels = (x * 3 + y * 2 + n * 31) % 256 // 2 + (x // 9 + y // 7) % 2 * 80 + words % 41
+    images = (levels.reshape(8, 3, 96, 96) / 255).astype(np.float32)
+    plan = draw_plan(load_recipe(name), 20261121, np.arange(8), 96, 96)
+    low, target = (made.cpu().numpy() for made in degrade_batch(torch.from_numpy(images).cuda(), plan))
+    golden = tomllib.loads(GOLDEN.read_text("utf-8"))[name]
+    assert [checksum(row) for row in low] == golden["input"]
+    assert checksum(target) == golden["target"]
 
 
-def mixed_batch(count: int) -> tuple[list[Any], Any]:
-    """Ragged pictures; each sample has the operations in an order of its own, and ends in 100 x 100."""
-    rng = np.random.default_rng(count)
-    pictures = [rng.random((3, *rng.integers(60, 400, 2)), dtype=np.float32) for _ in range(count)]
-    plan = np.zeros((count, 10), OP)
-    for s in range(count):
-        stages = [
-            record(Opcode.BLUR, (Blur.GAUSSIAN, 21), (rng.uniform(0.2, 3), rng.uniform(0.2, 3), rng.uniform(-3, 3))),
-            record(Opcode.BLUR, (Blur.SINC, 13), (0, 0, 0, 0, rng.uniform(1, 3))),
-            record(Opcode.RESIZE, (*rng.integers(40, 300, 2), rng.integers(1, 5), rng.integers(0, 2))),
-            record(Opcode.GAUSSIAN_NOISE, (rng.integers(0, 2),), (rng.uniform(0, 0.1),)),
-            record(Opcode.POISSON_NOISE, (rng.integers(0, 2), 0), (rng.uniform(0, 2),)),
-            record(Opcode.JPEG, (rng.integers(30, 96), 2)),
-            record(Opcode.USM, (50,), (0.5, 10.0)),
-        ]
-        for k, which in enumerate(rng.permutation(len(stages))):
-            plan[s, k] = stages[which]
-            plan[s, k]["stage"] = k
-        plan[s, 7] = record(Opcode.RESIZE, (100, 100, Filter.BICUBIC, 1))
-        plan[s, 8] = record(Opcode.CLAMP_ROUND)
-    return pictures, plan
+def checksum(planes: Any) -> str:
+    return f"{zlib.crc32(np.rint(planes * 255).astype(np.uint8).tobytes()):08x}"
 
 
-def test_a_ragged_batch_of_mixed_plans_makes_the_bytes_of_the_cpu() -> None:
-    pictures, plan = mixed_batch(24)
-    expected = checksums(degrade(pictures, plan, 5, range(24)))
-    assert checksums(on_gpu(pictures, plan, 5, range(24))) == expected
-    assert checksums(on_gpu(pictures[7:9], plan[7:9], 5, [7, 8])) == expected[7:9]
-
-
-def test_work_follows_the_current_stream() -> None:
-    pictures, plan = mixed_batch(6)
-    expected = checksums(degrade(pictures, plan, 5, range(6)))
+def test_work_follows_the_current_stream(cases: Any) -> None:
+    pictures, plan = cases.mixed_batch(6)
+    expected = cases.checksums(degrade(pictures, plan, 5, range(6)))
     stream = torch.cuda.Stream()
     results = []
     with torch.cuda.stream(stream):
@@ -138,10 +88,10 @@ def test_work_follows_the_current_stream() -> None:
             tensors = [torch.from_numpy(p).to("cuda", non_blocking=True) for p in pictures]
             results = degrade(tensors, plan, 5, range(6))
     stream.synchronize()
-    assert checksums(r.cpu().numpy() for r in results) == expected
+    assert cases.checksums(r.cpu().numpy() for r in results) == expected
 
 
-def test_pictures_of_two_places_are_refused() -> None:
-    pictures, plan = mixed_batch(2)
+def test_pictures_of_two_places_are_refused(cases: Any) -> None:
+    pictures, plan = cases.mixed_batch(2)
     with pytest.raises(KernelInputError, match="one device"):
         degrade([torch.from_numpy(pictures[0]).cuda(), torch.from_numpy(pictures[1])], plan, 0, [0, 1])

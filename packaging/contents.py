@@ -98,7 +98,7 @@ UNWANTED: Final = tuple(
     )
 )
 
-STAYS: Final = tuple(re.compile(pattern) for pattern in (r"^torch/testing/", r"^torch/_?test", r"^sympy/testing/"))
+STAYS: Final = tuple(re.compile(pattern) for pattern in (r"^torch/testing/", r"^torch/_test", r"^sympy/testing/"))
 """torch imports these itself."""
 
 _QT_TRANSLATION: Final = re.compile(r"^PySide6/(Qt/)?translations/(?!qtbase_)")

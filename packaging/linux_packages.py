@@ -181,7 +181,7 @@ def make_deb(bundle: Path, edition: str, version: str, epoch: int, parts: Path, 
     _write_control(root, bundle, edition, version)
     target = dist / f"{NAMES[edition]}_{version}_{ARCHITECTURES[platform.machine()]}.deb"
     subprocess.run(
-        ["dpkg-deb", "--root-owner-group", "-Zzstd", "-z15", "--build", root, target],
+        ["dpkg-deb", "--root-owner-group", "-Zzstd", "-z10", "--build", root, target],
         check=True,
         env={**os.environ, "SOURCE_DATE_EPOCH": str(epoch)},
         stdout=subprocess.DEVNULL,
@@ -221,7 +221,7 @@ def make_portable(bundle: Path, edition: str, version: str, epoch: int, parts: P
     target = dist / f"{name}.tar.zst"
     tar = ["tar", "--sort=name", f"--mtime=@{epoch}", "--owner=0", "--group=0", "--numeric-owner", "-cf", "-", name]
     with subprocess.Popen(tar, cwd=root.parent, stdout=subprocess.PIPE) as packing:
-        squeeze = ["zstd", "-15", "-T0", "--quiet", "--force", "-o", str(target)]
+        squeeze = ["zstd", "-10", "-T0", "--quiet", "--force", "-o", str(target)]
         subprocess.run(squeeze, stdin=packing.stdout, check=True)
     if packing.returncode:
         raise NotPackable(f"tar ended with {packing.returncode}.")

@@ -9,7 +9,8 @@ import sys
 
 def restore_library_path() -> None:
     """The loader of this program points LD_LIBRARY_PATH at our libraries, for this process alone: a browser, a file
-    manager or a notifier that it starts must find the system's. Our own processes set theirs anew."""
+    manager or a notifier that it starts must find the system's. Our own processes are told to set theirs anew."""
+    os.environ["PYINSTALLER_RESET_ENVIRONMENT"] = "1"
     before = os.environ.pop("LD_LIBRARY_PATH_ORIG", None)
     if before is not None:
         os.environ["LD_LIBRARY_PATH"] = before

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 
 from gui.program import PROCESS_OPTION, PROCESSES
 
-ENGINE_COMMANDS = ("restore", "evaluate", "blend", "models", "degrade", "doctor", "bench")
+ENGINE_COMMANDS = ("restore", "evaluate", "blend", "models", "degrade", "doctor", "bench", "accelerate")
 TRAINER_COMMANDS = ("train", "runs", "watch", "dataset")
 WINDOW_OPTIONS = ("--new-window",)
 
@@ -30,6 +30,7 @@ usage: pellucid [FILE ...]            open the window, with these pictures
   dataset     check a folder of pictures before training on it
   doctor      say what this machine has and can do
   bench       measure speed, memory and seams on this machine
+  accelerate  install, look at and remove accelerators for NVIDIA GPUs
   completion  print a completion script for your shell
 
 pellucid COMMAND --help tells more. --version prints the version, --selftest tries out everything that is installed.

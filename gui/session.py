@@ -52,6 +52,8 @@ class RestoreSession(QObject):
     ) -> None:
         super().__init__(parent)
         self.settings = settings
+        self.default_model = ""
+        """What an empty model name stands for, as the window shows it; empty: the worker chooses."""
         self.queue = Queue()
         self.client = client or WorkerClient(parent=self)
         self._folder = folder
@@ -156,6 +158,7 @@ class RestoreSession(QObject):
     def ask_preview(self, view: str, source: str, region: wire.Region, options: wire.RestoreOptions) -> str:
         """The job's name. A newer request for the same view makes this one obsolete."""
         job = uuid.uuid4().hex
+        options = self._named(options)
         self._previews[view] = wire.PreviewRequest(job=job, view=view, source=source, region=region, options=options)
         if not self._preview_timer.isActive():
             self._preview_timer.start()
@@ -202,7 +205,7 @@ class RestoreSession(QObject):
             self.client.state not in ("broken", "stopped")
             and (item := queues.next_to_send(self.queue, IN_FLIGHT)) is not None
         ):
-            options = item.options or self.settings.options
+            options = self._named(item.options or self.settings.options)
             target, root = results_place(self.settings.output_folder, *self.place_of(item))
             self.queue = queues.reduce(self.queue, queues.Sent(item.job, options))
             self.queue_changed.emit(self.queue)
@@ -210,6 +213,9 @@ class RestoreSession(QObject):
             self.client.send(
                 wire.RestoreRequest(job=name, source=item.source, target=target, root=root, options=options)
             )
+
+    def _named(self, options: wire.RestoreOptions) -> wire.RestoreOptions:
+        return options if options.model else replace(options, model=self.default_model)
 
     def place_of(self, item: Item) -> tuple[str, str]:
         """The file whose neighbourhood the result belongs to, and the folder that was dropped, if one was.

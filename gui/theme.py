@@ -202,6 +202,10 @@ QComboBox QAbstractItemView {{
   background: {c.raised}; color: {c.text}; border: 1px solid {c.border}; outline: none;
   selection-background-color: {c.accent_soft}; selection-color: {c.text};
 }}
+QSpinBox {{ padding: 0; }}
+QSpinBox:focus {{ padding: 0; }}
+QSpinBox QLineEdit {{ border: none; background: transparent; padding: 5px 8px; }}
+QSpinBox QLineEdit:focus {{ border: none; padding: 4px 7px; }}
 QSpinBox::up-button, QSpinBox::down-button {{ width: 0; border: none; }}
 QRadioButton {{ spacing: 9px; }}
 QRadioButton::indicator {{
@@ -212,6 +216,9 @@ QRadioButton::indicator:checked {{
 }}
 QRadioButton:focus {{ color: {c.accent}; }}
 QListView, QTableView, QTreeView {{ background: {c.surface}; border: none; outline: none; color: {c.text}; }}
+QListView#framed {{ border: 1px solid {c.border}; border-radius: 6px; padding: 4px; }}
+QListView#framed::item {{ padding: 4px 6px; border-radius: 4px; }}
+QListView#framed::item:selected {{ background: {c.accent_soft}; color: {c.text}; }}
 QHeaderView::section {{
   background: {c.surface}; color: {c.muted}; border: none; border-bottom: 1px solid {c.border}; padding: 6px;
 }}

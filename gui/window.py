@@ -189,6 +189,7 @@ class Window(QMainWindow):
         self.restore_page.folder_changed.connect(
             lambda folder: self._take_settings(replace(self.settings, output_folder=folder))
         )
+        self.restore_page.sample_made.connect(self.models_page.set_sample)
         self.restore_page.blend_wanted.connect(self.models_page.save_blend)
         QGuiApplication.styleHints().colorSchemeChanged.connect(self._system_theme_changed)
 
@@ -199,6 +200,8 @@ class Window(QMainWindow):
 
     def _page_chosen(self, number: int) -> None:
         self.pages.setCurrentIndex(number)
+        if self.pages.currentWidget() is self.models_page:
+            self.restore_page.ask_samples()
 
     # Hearing
 

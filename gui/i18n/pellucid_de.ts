@@ -136,6 +136,10 @@
             <translation>Es gibt noch keine Modelle. Eines importieren oder selbst trainieren.</translation>
         </message>
         <message>
+            <source>A sample: before on the left, after on the right</source>
+            <translation>Eine Probe: links vorher, rechts nachher</translation>
+        </message>
+        <message>
             <source>Licence: {x}</source>
             <translation>Lizenz: {x}</translation>
         </message>
@@ -150,6 +154,42 @@
         <message>
             <source>Use {name}</source>
             <translation>{name} verwenden</translation>
+        </message>
+        <message>
+            <source>More</source>
+            <translation>Mehr</translation>
+        </message>
+        <message>
+            <source>More for {name}</source>
+            <translation>Mehr zu {name}</translation>
+        </message>
+        <message>
+            <source>Rename…</source>
+            <translation>Umbenennen…</translation>
+        </message>
+        <message>
+            <source>Remove…</source>
+            <translation>Entfernen…</translation>
+        </message>
+        <message>
+            <source>Rename</source>
+            <translation>Umbenennen</translation>
+        </message>
+        <message>
+            <source>New name of {name}:</source>
+            <translation>Neuer Name von {name}:</translation>
+        </message>
+        <message>
+            <source>Delete {name} from the library? Its file is gone then.</source>
+            <translation>{name} aus der Bibliothek löschen? Die Datei ist dann weg.</translation>
+        </message>
+        <message>
+            <source>Remove</source>
+            <translation>Entfernen</translation>
+        </message>
+        <message>
+            <source>It did not work.</source>
+            <translation>Das hat nicht geklappt.</translation>
         </message>
         <message>
             <source>{n} parameters</source>
@@ -186,10 +226,6 @@
         <message>
             <source>Name of the new model:</source>
             <translation>Name des neuen Modells:</translation>
-        </message>
-        <message>
-            <source>It did not work.</source>
-            <translation>Das hat nicht geklappt.</translation>
         </message>
     </context>
     <context>
@@ -351,6 +387,14 @@
             <translation>Das beste Modell für diesen Rechner.</translation>
         </message>
         <message>
+            <source>Fewer options</source>
+            <translation>Weniger Optionen</translation>
+        </message>
+        <message>
+            <source>More options</source>
+            <translation>Mehr Optionen</translation>
+        </message>
+        <message>
             <source>Folder “{name}” beside the originals</source>
             <translation>Ordner „{name}“ neben den Originalen</translation>
         </message>
@@ -445,6 +489,14 @@
         <message>
             <source>Cancel all</source>
             <translation>Alle abbrechen</translation>
+        </message>
+        <message>
+            <source>Show results</source>
+            <translation>Ergebnisse</translation>
+        </message>
+        <message>
+            <source>Open the folder of the results</source>
+            <translation>Den Ordner der Ergebnisse öffnen</translation>
         </message>
         <message>
             <source>Divider (D)</source>
@@ -816,6 +868,22 @@ Ein Training läuft weiter, wenn dieses Fenster geschlossen wird.</translation>
             <translation>Die Vorschau kann nicht gelesen werden.</translation>
         </message>
         <message>
+            <source>damaged</source>
+            <translation>beschädigt</translation>
+        </message>
+        <message>
+            <source>plainly enlarged</source>
+            <translation>nur vergrößert</translation>
+        </message>
+        <message>
+            <source>restored</source>
+            <translation>restauriert</translation>
+        </message>
+        <message>
+            <source>true</source>
+            <translation>wahr</translation>
+        </message>
+        <message>
             <source>Started on {device}.</source>
             <translation>Begonnen auf {device}.</translation>
         </message>
@@ -1056,6 +1124,50 @@ Ein Training läuft weiter, wenn dieses Fenster geschlossen wird.</translation>
         <message>
             <source>The examination failed: {reason}</source>
             <translation>Die Untersuchung ist gescheitert: {reason}</translation>
+        </message>
+        <message>
+            <source>Version</source>
+            <translation>Version</translation>
+        </message>
+        <message>
+            <source>System</source>
+            <translation>System</translation>
+        </message>
+        <message>
+            <source>Processor</source>
+            <translation>Prozessor</translation>
+        </message>
+        <message>
+            <source>Cores</source>
+            <translation>Kerne</translation>
+        </message>
+        <message>
+            <source>Memory (GiB)</source>
+            <translation>Speicher (GiB)</translation>
+        </message>
+        <message>
+            <source>Speed</source>
+            <translation>Tempo</translation>
+        </message>
+        <message>
+            <source>Native code</source>
+            <translation>Nativer Code</translation>
+        </message>
+        <message>
+            <source>Packages</source>
+            <translation>Pakete</translation>
+        </message>
+        <message>
+            <source>Model library</source>
+            <translation>Modellbibliothek</translation>
+        </message>
+        <message>
+            <source>Models</source>
+            <translation>Modelle</translation>
+        </message>
+        <message>
+            <source>not installed</source>
+            <translation>nicht installiert</translation>
         </message>
         <message>
             <source>Version {version}, Qt {qt}. Licence: Apache-2.0.</source>

@@ -136,6 +136,10 @@
             <translation>还没有模型。请导入一个，或训练自己的模型。</translation>
         </message>
         <message>
+            <source>A sample: before on the left, after on the right</source>
+            <translation>示例：左为修复前，右为修复后</translation>
+        </message>
+        <message>
             <source>Licence: {x}</source>
             <translation>许可证：{x}</translation>
         </message>
@@ -150,6 +154,42 @@
         <message>
             <source>Use {name}</source>
             <translation>使用 {name}</translation>
+        </message>
+        <message>
+            <source>More</source>
+            <translation>更多</translation>
+        </message>
+        <message>
+            <source>More for {name}</source>
+            <translation>{name} 的更多操作</translation>
+        </message>
+        <message>
+            <source>Rename…</source>
+            <translation>重命名…</translation>
+        </message>
+        <message>
+            <source>Remove…</source>
+            <translation>移除…</translation>
+        </message>
+        <message>
+            <source>Rename</source>
+            <translation>重命名</translation>
+        </message>
+        <message>
+            <source>New name of {name}:</source>
+            <translation>{name} 的新名称：</translation>
+        </message>
+        <message>
+            <source>Delete {name} from the library? Its file is gone then.</source>
+            <translation>要从模型库中删除 {name} 吗？其文件将一并删除。</translation>
+        </message>
+        <message>
+            <source>Remove</source>
+            <translation>移除</translation>
+        </message>
+        <message>
+            <source>It did not work.</source>
+            <translation>操作未成功。</translation>
         </message>
         <message>
             <source>{n} parameters</source>
@@ -186,10 +226,6 @@
         <message>
             <source>Name of the new model:</source>
             <translation>新模型的名称：</translation>
-        </message>
-        <message>
-            <source>It did not work.</source>
-            <translation>操作未成功。</translation>
         </message>
     </context>
     <context>
@@ -351,6 +387,14 @@
             <translation>最适合本机的模型。</translation>
         </message>
         <message>
+            <source>Fewer options</source>
+            <translation>收起选项</translation>
+        </message>
+        <message>
+            <source>More options</source>
+            <translation>更多选项</translation>
+        </message>
+        <message>
             <source>Folder “{name}” beside the originals</source>
             <translation>原图旁的“{name}”文件夹</translation>
         </message>
@@ -445,6 +489,14 @@
         <message>
             <source>Cancel all</source>
             <translation>全部取消</translation>
+        </message>
+        <message>
+            <source>Show results</source>
+            <translation>查看结果</translation>
+        </message>
+        <message>
+            <source>Open the folder of the results</source>
+            <translation>打开结果所在文件夹</translation>
         </message>
         <message>
             <source>Divider (D)</source>
@@ -816,6 +868,22 @@ A training keeps running when this window is closed.</source>
             <translation>无法读取预览。</translation>
         </message>
         <message>
+            <source>damaged</source>
+            <translation>受损</translation>
+        </message>
+        <message>
+            <source>plainly enlarged</source>
+            <translation>单纯放大</translation>
+        </message>
+        <message>
+            <source>restored</source>
+            <translation>修复后</translation>
+        </message>
+        <message>
+            <source>true</source>
+            <translation>真实</translation>
+        </message>
+        <message>
             <source>Started on {device}.</source>
             <translation>在 {device} 上开始。</translation>
         </message>
@@ -1056,6 +1124,50 @@ A training keeps running when this window is closed.</source>
         <message>
             <source>The examination failed: {reason}</source>
             <translation>检查失败：{reason}</translation>
+        </message>
+        <message>
+            <source>Version</source>
+            <translation>版本</translation>
+        </message>
+        <message>
+            <source>System</source>
+            <translation>系统</translation>
+        </message>
+        <message>
+            <source>Processor</source>
+            <translation>处理器</translation>
+        </message>
+        <message>
+            <source>Cores</source>
+            <translation>核心数</translation>
+        </message>
+        <message>
+            <source>Memory (GiB)</source>
+            <translation>内存 (GiB)</translation>
+        </message>
+        <message>
+            <source>Speed</source>
+            <translation>速度</translation>
+        </message>
+        <message>
+            <source>Native code</source>
+            <translation>原生代码</translation>
+        </message>
+        <message>
+            <source>Packages</source>
+            <translation>软件包</translation>
+        </message>
+        <message>
+            <source>Model library</source>
+            <translation>模型库</translation>
+        </message>
+        <message>
+            <source>Models</source>
+            <translation>模型</translation>
+        </message>
+        <message>
+            <source>not installed</source>
+            <translation>未安装</translation>
         </message>
         <message>
             <source>Version {version}, Qt {qt}. Licence: Apache-2.0.</source>

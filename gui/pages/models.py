@@ -6,12 +6,14 @@ from pathlib import Path
 
 import msgspec
 from PySide6.QtCore import QLocale, Qt, Signal
+from PySide6.QtGui import QImage, QPixmap
 from PySide6.QtWidgets import (
     QFileDialog,
     QFrame,
     QHBoxLayout,
     QInputDialog,
     QLabel,
+    QMenu,
     QMessageBox,
     QPushButton,
     QScrollArea,
@@ -25,6 +27,8 @@ from gui.state.library import Model
 from gui.theme import SPACE, sized
 from gui.widgets.banner import Banner
 
+SAMPLE = (132, 88)
+
 
 class ModelsPage(QWidget):
     models_changed = Signal(object)
@@ -37,6 +41,8 @@ class ModelsPage(QWidget):
         self._program = program
         self._models: tuple[Model, ...] = ()
         self._folder = ""
+        self._samples: dict[str, QImage] = {}
+        self._sample_labels: dict[str, QLabel] = {}
         self.banner = Banner()
         title = QLabel(self.tr("Models"))
         title.setFont(sized(self.font(), 1.5, strong=True))
@@ -95,6 +101,7 @@ class ModelsPage(QWidget):
             if widget is not None:
                 widget.hide()
                 widget.deleteLater()
+        self._sample_labels.clear()
         first = library.default(self._models)
         for model in self._models:
             self._cards.addWidget(self._card(model, is_default=model is first))
@@ -105,6 +112,14 @@ class ModelsPage(QWidget):
         card.setAccessibleName(model.name)
         row = QHBoxLayout(card)
         row.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
+        row.setSpacing(2 * SPACE)
+        sample = QLabel()
+        sample.setFixedSize(*SAMPLE)
+        sample.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        sample.setToolTip(self.tr("A sample: before on the left, after on the right"))
+        self._sample_labels[model.name] = sample
+        row.addWidget(sample, 0, Qt.AlignmentFlag.AlignTop)
+        self._show_sample(model.name)
         words = QVBoxLayout()
         words.setSpacing(SPACE // 2)
         name = QLabel(model.name)
@@ -128,8 +143,55 @@ class ModelsPage(QWidget):
         use.setAccessibleName(self.tr("Use {name}").format(name=model.name))
         use.setEnabled(not model.problem)
         use.clicked.connect(lambda: self.use_wanted.emit(model.name))
-        row.addWidget(use, 0, Qt.AlignmentFlag.AlignTop)
+        column = QVBoxLayout()
+        column.addWidget(use)
+        if model.path and not model.bundled:
+            more = QPushButton(self.tr("More"))
+            more.setAccessibleName(self.tr("More for {name}").format(name=model.name))
+            menu = QMenu(more)
+            menu.addAction(self.tr("Rename…"), lambda: self._ask_rename(model.name))
+            menu.addAction(self.tr("Remove…"), lambda: self._ask_remove(model.name))
+            more.setMenu(menu)
+            column.addWidget(more)
+        column.addStretch(1)
+        row.addLayout(column)
         return card
+
+    def set_sample(self, name: str, image: QImage) -> None:
+        self._samples[name] = image
+        self._show_sample(name)
+
+    def _show_sample(self, name: str) -> None:
+        label, image = self._sample_labels.get(name), self._samples.get(name)
+        if label is None or image is None:
+            return
+        ratio = self.devicePixelRatioF()
+        keep, smooth = Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation
+        pixmap = QPixmap.fromImage(image).scaled(label.size() * ratio, keep, smooth)
+        pixmap.setDevicePixelRatio(ratio)
+        label.setPixmap(pixmap)
+
+    def _ask_rename(self, name: str) -> None:
+        new, ok = QInputDialog.getText(
+            self, self.tr("Rename"), self.tr("New name of {name}:").format(name=name), text=name
+        )
+        if ok and new.strip() and new.strip() != name:
+            self.manage(["rename", name, new.strip()])
+
+    def _ask_remove(self, name: str) -> None:
+        question = self.tr("Delete {name} from the library? Its file is gone then.").format(name=name)
+        if QMessageBox.question(self, self.tr("Remove"), question) == QMessageBox.StandardButton.Yes:
+            self.manage(["remove", name])
+
+    def manage(self, words: list[str]) -> None:
+        """`pellucid models WORDS`, then read the list again; a refusal is told."""
+
+        def done(code: int, output: bytes, complaint: str) -> None:
+            if code:
+                self.banner.tell(failure_sentence(output) or complaint or self.tr("It did not work."), "bad")
+            self.reload()
+
+        run_command(["models", *words, "--json"], done, self, self._program)
 
     def _facts(self, model: Model, is_default: bool) -> str:
         parts = [f"×{model.scale}", model.architecture]

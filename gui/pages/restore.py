@@ -63,6 +63,8 @@ class RestorePage(QWidget):
     folder_changed = Signal(str)
     blend_wanted = Signal(str, str, float)
     """Model, partner and alpha to be saved as a model of their own."""
+    sample_made = Signal(str, QImage)
+    """A model's name, and what it makes of the sample: left before, right after."""
 
     def __init__(self, session: RestoreSession, pictures: PictureClient, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -79,6 +81,8 @@ class RestorePage(QWidget):
         self._ways: dict[str, str] = {}
         """What is compared side by side, models or blends: view name -> title, in the order they are shown."""
         self._preview_area: QRectF | None = None
+        self._sampled: set[str] = set()
+        """Models whose sample was asked for."""
         self._samples: set[str] = set()
         """Jobs of samples for the model cards."""
         self._sources: dict[str, str] = {}
@@ -164,7 +168,11 @@ class RestorePage(QWidget):
         self.start_button = QPushButton()
         self.start_button.setProperty("tone", "primary")
         self.cancel_button = QPushButton(self.tr("Cancel all"))
+        self.results_button = QPushButton(self.tr("Show results"))
+        self.results_button.setToolTip(self.tr("Open the folder of the results"))
+        self.results_button.clicked.connect(self._show_results)
         buttons = QHBoxLayout()
+        buttons.addWidget(self.results_button)
         buttons.addWidget(self.start_button, 1)
         buttons.addWidget(self.cancel_button)
         foot.addWidget(self._total_text)
@@ -282,7 +290,7 @@ class RestorePage(QWidget):
         panel.compare_wanted.connect(self.compare_blends)
         panel.models_wanted.connect(self.compare_models)
         panel.restore_all_wanted.connect(self._restore_all)
-        panel.model_box.opened.connect(self._ask_samples)
+        panel.model_box.opened.connect(self.ask_samples)
         panel.save_blend_wanted.connect(self._save_blend)
         view.region_chosen.connect(self._region_drawn)
         view.view_changed.connect(self._show_zoom)
@@ -299,6 +307,8 @@ class RestorePage(QWidget):
     def set_models(self, models: tuple[Model, ...]) -> None:
         self._models = models
         self.panel.set_models(models)
+        shown = self.panel.model
+        self.session.default_model = shown.name if shown is not None else ""
 
     def open_files(self) -> None:
         patterns = " ".join(f"*{suffix}" for suffix in sorted(PICTURE_SUFFIXES))
@@ -382,6 +392,11 @@ class RestorePage(QWidget):
     def _restore_all(self) -> None:
         self.session.retry(frozenset(item.job for item in self.session.queue.items))
 
+    def _show_results(self) -> None:
+        item = _newest_result(self.session.queue)
+        if item is not None:
+            _open_folder_of(item)
+
     def _shift(self, step: int) -> None:
         jobs = self.selected()
         rows = [row for row, item in enumerate(self.session.queue.items) if item.job in jobs]
@@ -438,7 +453,9 @@ class RestorePage(QWidget):
     def _show_queue(self, queue: queues.Queue) -> None:
         had_rows = self.model.rowCount()
         self.model.show(queue)
-        self.stack.setCurrentIndex(1 if queue.items else 0)
+        if bool(queue.items) != bool(self.stack.currentIndex()):
+            self.stack.setCurrentIndex(1 if queue.items else 0)
+            (self.start_button if queue.items else self.drop_area.open_button).setFocus()
         totals = queues.totals(queue)
         self._count.setText(
             self.tr("1 picture") if totals.total == 1 else self.tr("{n} pictures").format(n=totals.total)
@@ -449,6 +466,7 @@ class RestorePage(QWidget):
         else:
             self.start_button.setText(self.tr("Restore again"))
         self.start_button.setEnabled(bool(totals.total))
+        self.results_button.setVisible(bool(totals.total) and not unfinished and bool(_newest_result(queue)))
         self.cancel_button.setVisible(unfinished > 0 and not (queue.paused and not _any_running(queue)))
         self._total_bar.setVisible(unfinished > 0 and totals.fraction > 0)
         self._total_bar.setRange(0, 1000)
@@ -670,13 +688,15 @@ class RestorePage(QWidget):
         else:
             growing.rows_came(0, event.height, shown)
 
-    def _ask_samples(self) -> None:
+    def ask_samples(self) -> None:
         """What each model makes of a small picture, for its card; one that fails keeps an empty frame."""
-        for name in self.panel.model_box.sample_names():
-            if self._models and library.find(self._models, name) is not None:
-                options = wire.RestoreOptions(model=name)
-                region = wire.Region(x=0, y=0, width=SAMPLE_SIZE[0], height=SAMPLE_SIZE[1])
-                self._samples.add(self.session.ask_preview(f"{SAMPLE_VIEW}{name}", str(SAMPLE), region, options))
+        for model in self._models:
+            if model.problem or model.name in self._sampled:
+                continue
+            self._sampled.add(model.name)
+            options = wire.RestoreOptions(model=model.name)
+            region = wire.Region(x=0, y=0, width=SAMPLE_SIZE[0], height=SAMPLE_SIZE[1])
+            self._samples.add(self.session.ask_preview(f"{SAMPLE_VIEW}{model.name}", str(SAMPLE), region, options))
 
     def _sample(self, event: wire.PreviewReady) -> None:
         """Left the small picture, right what came of it."""
@@ -694,7 +714,9 @@ class RestorePage(QWidget):
         painter.drawImage(image.rect(), QImage(str(SAMPLE)))
         painter.fillRect(half - 1, 0, 1, image.height(), Qt.GlobalColor.white)
         painter.end()
-        self.panel.model_box.set_sample(event.view.removeprefix(SAMPLE_VIEW), image)
+        name = event.view.removeprefix(SAMPLE_VIEW)
+        self.panel.model_box.set_sample(name, image)
+        self.sample_made.emit(name, image)
 
     def _preview_failed(self, event: wire.Failed) -> None:
         if event.job in self._samples:
@@ -776,6 +798,10 @@ def _region(area: QRectF, picture: Picture) -> wire.Region:
     x = min(picture.width - width, max(0, round(area.x() * picture.width)))
     y = min(picture.height - height, max(0, round(area.y() * picture.height)))
     return wire.Region(x=x, y=y, width=width, height=height)
+
+
+def _newest_result(queue: queues.Queue) -> Item | None:
+    return next((item for item in reversed(queue.items) if item.state == "done"), None)
 
 
 def _any_running(queue: queues.Queue) -> bool:

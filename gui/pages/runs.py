@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from PySide6.QtCore import QIODevice, QSaveFile, Qt, QTimer, QUrl, Signal
-from PySide6.QtGui import QDesktopServices, QPixmap
+from PySide6.QtCore import QIODevice, QRectF, QSaveFile, Qt, QTimer, QUrl, Signal
+from PySide6.QtGui import QDesktopServices, QPainter, QPixmap
 from PySide6.QtWidgets import (
     QComboBox,
     QFileDialog,
@@ -46,6 +46,8 @@ from gui.widgets.vivid_dialog import VividDialog
 LOOK_MS = 2000
 """How often the folder of runs is looked at while the page is shown."""
 REDRAW_MS = 100
+CAPTION = 20
+"""Pixels above a preview for the names of its panels."""
 CONFIGS = "configs"
 """Folder of configurations made here, beside the trainings."""
 
@@ -478,11 +480,29 @@ class RunsPage(QWidget):
             return
         ratio = self.devicePixelRatioF()
         room = self._preview.size() * ratio
+        room.setHeight(round(room.height() - CAPTION * ratio))
         shown = pixmap.scaled(room, Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation)
-        shown.setDevicePixelRatio(ratio)
-        self._preview.setPixmap(shown)
-        self._preview.setToolTip(" | ".join(preview.panels))
+        self._preview.setPixmap(self._captioned(shown, preview.panels, ratio))
         self._preview_text.setText(f"{preview.iteration:,}")
+
+    def _captioned(self, strip: QPixmap, panels: tuple[str, ...], ratio: float) -> QPixmap:
+        """`strip`, in device pixels, with the name of each of its equal panels above it."""
+        words = {"damaged": self.tr("damaged"), "bicubic": self.tr("plainly enlarged"),
+                 "output": self.tr("restored"), "target": self.tr("true")}  # fmt: skip
+        made = QPixmap(strip.width(), strip.height() + round(CAPTION * ratio))
+        made.fill(Qt.GlobalColor.transparent)
+        painter = QPainter(made)
+        painter.drawPixmap(0, round(CAPTION * ratio), strip)
+        painter.scale(ratio, ratio)
+        painter.setFont(sized(self.font(), 0.9))
+        painter.setPen(colour(self.palette(), "muted"))
+        width = strip.width() / ratio / max(1, len(panels))
+        for number, name in enumerate(panels):
+            place = QRectF(number * width, 0, width, CAPTION - 4)
+            painter.drawText(place, Qt.AlignmentFlag.AlignCenter, words.get(name, name))
+        painter.end()
+        made.setDevicePixelRatio(ratio)
+        return made
 
     def _add_sentence(self, sentence: Sentence) -> None:
         when = time.strftime("%H:%M", time.localtime(sentence.time))

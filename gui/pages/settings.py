@@ -74,12 +74,12 @@ class SettingsPage(QWidget):
         self._restart = QWidget()
         restart = QHBoxLayout(self._restart)
         restart.setContentsMargins(0, 0, 0, 0)
-        text = QLabel(self.tr("The language changes when Pellucid is started again."))
-        text.setProperty("tone", "muted")
-        text.setWordWrap(True)
+        when = QLabel(self.tr("The language changes when Pellucid is started again."))
+        when.setProperty("tone", "muted")
+        when.setWordWrap(True)
         self.restart_button = QPushButton(self.tr("Restart now"))
         self.restart_button.clicked.connect(self.restart_wanted)
-        restart.addWidget(text, 1)
+        restart.addWidget(when, 1)
         restart.addWidget(self.restart_button)
         self._restart.hide()
         grid.addWidget(self._restart, grid.rowCount(), 1)
@@ -119,6 +119,7 @@ class SettingsPage(QWidget):
         for box in (self.start_box, self.notify_box):
             grid.addWidget(box, grid.rowCount(), 0, 1, 2)
         column.addWidget(card)
+        column.addSpacing(SPACE)
         private = QLabel(self.tr("Pellucid sends nothing to anybody: no telemetry, no update checks, no downloads."))
         private.setProperty("tone", "muted")
         private.setWordWrap(True)
@@ -232,8 +233,32 @@ class SettingsPage(QWidget):
             self._doctor_state.setText(self.tr("The examination failed: {reason}").format(reason=complaint[-300:]))
             return
         self._doctor_state.setText("")
-        for finding in findings(document):
+        for finding in backends(document):
             self._findings.addWidget(_finding_card(finding))
+        for title, rows in self._tables(document):
+            self._findings.addWidget(_table_card(title, rows))
+
+    def _tables(self, document: object) -> list[tuple[str, list[tuple[str, str]]]]:
+        """Everything else that the doctor found, in its order: plain facts first, then what has parts of its own."""
+        if not isinstance(document, dict):
+            return []
+        words = {
+            "version": self.tr("Version"), "python": "Python", "system": self.tr("System"),
+            "processor": self.tr("Processor"), "cores": self.tr("Cores"), "memory_gib": self.tr("Memory (GiB)"),
+            "speed": self.tr("Speed"), "native_kernels": self.tr("Native code"), "packages": self.tr("Packages"),
+            "library": self.tr("Model library"), "models": self.tr("Models"),
+        }  # fmt: skip
+        plain: list[tuple[str, str]] = []
+        tables: list[tuple[str, list[tuple[str, str]]]] = []
+        for key, value in document.items():
+            title = words.get(str(key), str(key).replace("_", " ").capitalize())
+            if key in ("backends", "display") or value in (None, "", [], {}):
+                continue
+            if isinstance(value, dict):
+                tables.append((title, [(str(k), _flat(v) or self.tr("not installed")) for k, v in value.items()]))
+            else:
+                plain.append((title, _flat(value)))
+        return [("", plain), *tables]
 
     def _copy_report(self) -> None:
         from PySide6.QtGui import QGuiApplication
@@ -281,14 +306,10 @@ Finding = tuple[str, str, str, str]
 """State ("good", "bad", "muted"), title, text, hint."""
 
 
-def findings(document: object) -> list[Finding]:
-    """A doctor's report as cards: what can compute first, then everything else that it found, in its order."""
-    if not isinstance(document, dict):
-        return []
-    backends = document.get("backends")
-    rows = [_backend(row) for row in backends if isinstance(row, dict)] if isinstance(backends, list) else []
-    rest = {key: value for key, value in document.items() if key != "backends" and value not in (None, "", [], {})}
-    return rows + [("muted", str(key).replace("_", " ").capitalize(), _flat(value), "") for key, value in rest.items()]
+def backends(document: object) -> list[Finding]:
+    """What can compute here, and why the rest cannot."""
+    rows = document.get("backends") if isinstance(document, dict) else None
+    return [_backend(row) for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
 
 
 def _backend(row: dict[str, Any]) -> Finding:
@@ -302,6 +323,29 @@ def _flat(value: object) -> str:
     if isinstance(value, list):
         return ("\n" if any(isinstance(inner, dict) for inner in value) else ", ").join(_flat(inner) for inner in value)
     return "" if value is None else str(value)
+
+
+def _table_card(title: str, rows: list[tuple[str, str]]) -> QFrame:
+    card = QFrame()
+    card.setObjectName("card")
+    grid = QGridLayout(card)
+    grid.setContentsMargins(2 * SPACE, SPACE + 4, 2 * SPACE, SPACE + 4)
+    grid.setHorizontalSpacing(3 * SPACE)
+    grid.setVerticalSpacing(SPACE // 2)
+    grid.setColumnStretch(1, 1)
+    if title:
+        head = QLabel(title)
+        head.setFont(sized(head.font(), 1.0, strong=True))
+        grid.addWidget(head, 0, 0, 1, 2)
+    for number, pair in enumerate(rows, 1):
+        for column, text in enumerate(pair):
+            label = QLabel(text)
+            label.setTextFormat(Qt.TextFormat.PlainText)
+            label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+            label.setWordWrap(column == 1)
+            label.setProperty("tone", "" if column else "muted")
+            grid.addWidget(label, number, column, Qt.AlignmentFlag.AlignTop)
+    return card
 
 
 def _finding_card(finding: Finding) -> QFrame:

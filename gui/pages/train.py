@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from PySide6.QtCore import QProcess, Qt, QTemporaryDir, QTimer, Signal
-from PySide6.QtGui import QPixmap, QResizeEvent
+from PySide6.QtCore import QLocale, QProcess, Qt, QTemporaryDir, QTimer, Signal
+from PySide6.QtGui import QFontDatabase, QPixmap, QResizeEvent
 from PySide6.QtWidgets import (
     QButtonGroup,
     QComboBox,
@@ -42,6 +42,7 @@ from gui.state.recipe import DAMAGES, Amounts, Damage, adjusted, as_toml, file_n
 from gui.theme import SPACE, sized
 from gui.widgets.alpha_slider import AlphaSlider
 from gui.widgets.banner import Banner
+from gui.widgets.option_card import OptionCard
 
 PURPOSES = ("my-photos", "my-photos-gan", "s2-16", "my-photos", "quick-try", "")
 """Preset of each purpose; the last one is "reproduce a paper", whose preset is chosen from the rest."""
@@ -148,11 +149,6 @@ class TrainPage(QWidget):
             ),
         ]
         for number, (name, text) in enumerate(entries):
-            card = QFrame()
-            card.setObjectName("card")
-            inner = QVBoxLayout(card)
-            inner.setContentsMargins(2 * SPACE, SPACE, 2 * SPACE, SPACE)
-            inner.setSpacing(2)
             button = QRadioButton(name)
             button.setFont(sized(self.font(), 1.05, strong=True))
             button.setAccessibleDescription(text)
@@ -160,10 +156,10 @@ class TrainPage(QWidget):
             label.setProperty("tone", "muted")
             label.setContentsMargins(24, 0, 0, 0)
             label.setWordWrap(True)
-            inner.addWidget(button)
+            card = OptionCard(button)
             if number == ADAPT:
                 self._adapt_text = label
-            inner.addWidget(label)
+            card.column.addWidget(label)
             self.purposes.addButton(button, number)
             if number == len(entries) - 1:
                 self.paper_box = QComboBox()
@@ -172,7 +168,10 @@ class TrainPage(QWidget):
                     if preset not in PURPOSES:
                         self.paper_box.addItem(f"{preset}: {description}", preset)
                 self.paper_box.setEnabled(False)
-                inner.addWidget(self.paper_box)
+                row = QHBoxLayout()
+                row.setContentsMargins(24, SPACE // 2, 0, SPACE // 2)
+                row.addWidget(self.paper_box)
+                card.column.addLayout(row)
                 button.toggled.connect(self.paper_box.setEnabled)
             column.addWidget(card)
         self.purposes.button(0).setChecked(True)
@@ -186,7 +185,8 @@ class TrainPage(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         self.folders = QListWidget()
         self.folders.setAccessibleName(self.tr("Folders of pictures"))
-        self.folders.setMaximumHeight(140)
+        self.folders.setObjectName("framed")
+        self.folders.setMaximumHeight(112)
         self.add_button = QPushButton(self.tr("&Add a folder…"))
         self.add_button.clicked.connect(self._add_folder)
         self.remove_button = QPushButton(self.tr("&Remove"))
@@ -242,6 +242,7 @@ class TrainPage(QWidget):
         self._sheet.setAccessibleName(self.tr("Twelve samples of what the network will be fed"))
         self._sheet.installEventFilter(self)
         amounts = QHBoxLayout()
+        amounts.setContentsMargins(0, SPACE, 0, SPACE)
         amounts.setSpacing(3 * SPACE)
         self.amount_sliders: dict[Damage, AlphaSlider] = {}
         self._amount_texts: dict[Damage, QLabel] = {}
@@ -315,10 +316,12 @@ class TrainPage(QWidget):
         weights.addWidget(self.weights_button)
         form.addRow(self._weights_label, weights)
         self._estimate = QLabel()
+        self._estimate.setFont(sized(self.font(), 1.1, strong=True))
         self._estimate.setWordWrap(True)
         form.addRow(self._estimate)
         self.config_text = QPlainTextEdit()
         self.config_text.setReadOnly(True)
+        self.config_text.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
         self.config_text.setTabChangesFocus(True)
         self.config_text.setAccessibleName(self.tr("Configuration"))
         self.config_text.setPlaceholderText(self.tr("The whole configuration appears here with the estimate."))
@@ -421,7 +424,7 @@ class TrainPage(QWidget):
                 self._check_state.setText(_complaint(records, complaint))
                 return
             text = self.tr("{n} pictures, {mp} megapixels.").format(
-                n=summary["pictures"], mp=f"{summary.get('megapixels', 0):.0f}"
+                n=summary["pictures"], mp=QLocale().toString(float(summary.get("megapixels", 0)), "f", 1)
             )
             healthy = summary.get("healthy") is True
             verdict = self.tr("Nothing stands in the way.") if healthy else self.tr("Repair this before training.")
@@ -832,4 +835,5 @@ def _scrolled(inside: QWidget) -> QScrollArea:
 def _number(low: int, high: int) -> QSpinBox:
     number = QSpinBox()
     number.setRange(low, high)
+    number.setGroupSeparatorShown(True)
     return number

@@ -30,8 +30,12 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     partner: str = ""
     """Name or hash of the other half of a pair; empty: none."""
     alpha: float | None = None
+    parents: tuple[str, ...] = ()
+    """Of a blend: hashes of the two halves."""
     scores: tuple[Score, ...] = ()
     default: bool = False
+    bundled: bool = False
+    """It came with the program: it cannot be renamed or removed."""
     problem: str = ""
     """Why it cannot be used; empty: it can."""
 
@@ -65,8 +69,10 @@ def find(models: tuple[Model, ...], name: str) -> Model | None:
 
 
 def default(models: tuple[Model, ...]) -> Model | None:
+    """The model to begin with: the faithful half where the default is the vivid one of a pair."""
     usable = [model for model in models if not model.problem]
-    return next((model for model in usable if model.default), usable[0] if usable else None)
+    first = next((model for model in usable if model.default), usable[0] if usable else None)
+    return (faithful_of(models, first) or first) if first is not None else None
 
 
 def partner_of(models: tuple[Model, ...], model: Model) -> Model | None:
@@ -85,13 +91,26 @@ def faithful_of(models: tuple[Model, ...], model: Model) -> Model | None:
     return next((other for other in models if other is not model and partner_of(models, other) is model), None)
 
 
-def scores_by_alpha(model: Model, metric: str) -> list[tuple[float, float]]:
-    """(alpha, value) of the scores that were measured along the blend, in order."""
-    return sorted(
-        (score.alpha, score.value)
-        for score in model.scores
-        if score.alpha is not None and score.metric.lower() == metric
-    )
+def scores_along(models: tuple[Model, ...], model: Model, metric: str) -> list[tuple[float, float]]:
+    """(alpha, value) of what was measured on one data set between `model` and its vivid partner, in order.
+
+    Scores may carry an alpha of their own; else those of the two halves are the ends, and a saved blend of the two
+    stands at its alpha.
+    """
+    partner = partner_of(models, model)
+    sources: list[tuple[Model, float | None]] = [(model, 0.0), *([(partner, 1.0)] if partner else [])]
+    if partner is not None:
+        sources += [
+            (m, m.alpha) for m in models if m.alpha is not None and {model.hash, partner.hash} == set(m.parents)
+        ]
+    found: dict[str, dict[float, float]] = {}
+    for source, place in sources:
+        for score in source.scores:
+            alpha = place if score.alpha is None else score.alpha
+            if score.metric.lower() == metric and alpha is not None:
+                found.setdefault(score.dataset, {})[alpha] = score.value
+    most = max(found.values(), key=len, default={})
+    return sorted(most.items()) if len(most) > 1 else []
 
 
 def _model(row: dict[str, Any]) -> Model:
@@ -110,8 +129,10 @@ def _model(row: dict[str, Any]) -> Model:
         role=_text(merged, "role"),
         partner=_text(merged, "partner_name") or _text(merged, "partner"),
         alpha=_number(merged.get("alpha")),
+        parents=tuple(str(line) for line in merged.get("parents") or ()),
         scores=_scores(merged.get("scores")),
         default=merged.get("default") is True,
+        bundled=merged.get("bundled") is True,
         problem=_text(merged, "problem"),
     )
 

@@ -40,11 +40,6 @@ class ModelBox(QComboBox):
         self._delegate.samples[name] = image
         self.view().viewport().update()
 
-    def sample_names(self) -> list[str]:
-        """Models whose sample is not there yet."""
-        names = [self.itemData(row) for row in range(self.count())]
-        return [name for name in names if name and name not in self._delegate.samples]
-
     def showPopup(self) -> None:
         self.opened.emit()
         super().showPopup()

@@ -218,8 +218,18 @@ class OptionsPanel(QScrollArea):
         self.tta_box.toggled.connect(lambda on: self._change(replace(self._options, tta=on)))
         self.tileable_box = CheckBox(self.tr("Texture that repeats"))
         self.tileable_box.toggled.connect(lambda on: self._change(replace(self._options, tileable=on)))
-        for box in (self.metadata_box, self.srgb_box, self.tta_box, self.tileable_box):
+        column.addWidget(self.metadata_box)
+        self.more_button = QPushButton()
+        self.more_button.setProperty("tone", "link")
+        self.more_button.setCheckable(True)
+        self.more_button.toggled.connect(self._show_more)
+        self._more = (self.srgb_box, self.tta_box, self.tileable_box)
+        column.addWidget(self.more_button, 0, Qt.AlignmentFlag.AlignLeft)
+        for box in self._more:
             column.addWidget(box)
+        chosen = self._options
+        self.more_button.setChecked(chosen.profile == "srgb" or chosen.tta or chosen.tileable)
+        self._show_more(self.more_button.isChecked())
 
     @property
     def options(self) -> RestoreOptions:
@@ -281,7 +291,7 @@ class OptionsPanel(QScrollArea):
         self._alpha_text.setText(f"{alpha:.2f}")
         if model is not None:
             self.alpha_slider.set_curves(
-                [Scores(m.upper(), tuple(library.scores_by_alpha(model, m))) for m in ("psnr", "st-lpips")]
+                [Scores(m.upper(), tuple(library.scores_along(self._models, model, m))) for m in ("psnr", "st-lpips")]
             )
         self.strength_slider.setValue(round(options.strength * 100))
         self._strength_text.setText(f"{options.strength:.0%}")
@@ -317,7 +327,8 @@ class OptionsPanel(QScrollArea):
         current = self.model
         if current is not None:
             self.model_box.setCurrentIndex(max(0, self.model_box.findData(current.name)))
-            facts = [current.description, _facts(current), self.tr("Licence: {x}").format(x=current.licence or "?")]
+            licence = self.tr("Licence: {x}").format(x=current.licence) if current.licence else ""
+            facts = [current.description, _facts(current), licence]
             self._model_text.setText("\n".join(fact for fact in facts if fact))
         else:
             self._model_text.setText(self.tr("The best model for this computer."))
@@ -374,6 +385,11 @@ class OptionsPanel(QScrollArea):
         text = self.name_edit.text().strip() or RestoreOptions().name
         self.name_edit.setText(text)
         self._change(replace(self._options, name=text))
+
+    def _show_more(self, on: bool) -> None:
+        self.more_button.setText(self.tr("Fewer options") if on else self.tr("More options"))
+        for box in self._more:
+            box.setVisible(on)
 
     def _show_place(self) -> None:
         """Beside the originals in a folder, or right there, or in one folder for all, or another one."""

@@ -31,7 +31,7 @@ def test_pairs_default_and_damaged_files_are_known() -> None:
     assert library.partner_of(found.models, b) is None
     assert library.faithful_of(found.models, b) is a
     assert library.faithful_of(found.models, a) is None
-    assert library.default(found.models) is b
+    assert library.default(found.models) is a, "a pair begins with its faithful half"
 
 
 def test_fields_of_another_kind_keep_their_defaults() -> None:
@@ -42,7 +42,37 @@ def test_fields_of_another_kind_keep_their_defaults() -> None:
 def test_scores_along_the_blend_come_in_order() -> None:
     scores = [{"metric": "PSNR", "dataset": "d", "value": 30 - a, "alpha": a} for a in (1, 0, 0.5)]
     (model,) = library.parse(lines({"name": "a", "scores": [*scores, {"metric": "psnr", "value": 9}]})).models
-    assert library.scores_by_alpha(model, "psnr") == [(0.0, 30.0), (0.5, 29.5), (1.0, 29.0)]
+    assert library.scores_along((model,), model, "psnr") == [(0.0, 30.0), (0.5, 29.5), (1.0, 29.0)]
+
+
+def test_the_ends_and_saved_blends_of_a_pair_are_scores_along_the_blend() -> None:
+    def score(value: float, dataset: str = "Set5") -> list[dict[str, object]]:
+        return [{"metric": "psnr", "dataset": dataset, "value": value}]
+
+    found = library.parse(
+        lines(
+            {"name": "a", "weights_hash": "1", "role": "psnr", "scores": score(31) + score(28, "Set14")},
+            {"name": "b", "weights_hash": "2", "role": "gan", "partner": "1", "scores": score(27)},
+            {
+                "name": "c",
+                "weights_hash": "3",
+                "role": "blend",
+                "alpha": 0.5,
+                "parents": ["1", "2"],
+                "scores": score(30),
+            },
+            {
+                "name": "d",
+                "weights_hash": "4",
+                "role": "blend",
+                "alpha": 0.7,
+                "parents": ["1", "9"],
+                "scores": score(20),
+            },
+        )
+    )
+    assert library.scores_along(found.models, found.models[0], "psnr") == [(0.0, 31.0), (0.5, 30.0), (1.0, 27.0)]
+    assert library.scores_along(found.models, found.models[0], "st-lpips") == []
 
 
 def test_what_is_no_json_is_an_error() -> None:

@@ -297,7 +297,9 @@ def test_each_model_shows_what_it_makes_of_a_sample(qtbot: QtBot, open_window: O
     box = window.restore_page.panel.model_box
     qtbot.waitUntil(lambda: box.count() == 2, timeout=WAIT)
     box.opened.emit()
-    qtbot.waitUntil(lambda: box.sample_names() == [], timeout=WAIT)
+    qtbot.waitUntil(lambda: len(box._delegate.samples) == 3, timeout=WAIT)
+    window.rail.choose(1)
+    assert not window.models_page._sample_labels["classic"].pixmap().isNull()
     assert box._delegate.samples["classic"].width() == 96 * 4
     card = QImage(400, 84, QImage.Format.Format_RGB32)
     painter, option = QPainter(card), QStyleOptionViewItem()

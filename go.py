@@ -4,6 +4,7 @@
     python3 go.py                     open the app
     python3 go.py restore a.jpg       run the command line: any arguments of `pellucid`
     python3 go.py test [-k NAME ...]  run the tests (arguments go to pytest)
+    python3 go.py test --trt [...]    run the tests of TensorRT networks, which need 100 MB of NVIDIA's wheels
     python3 go.py setup [train test]  only set up
 
 Everything goes into the folder .venv beside this file. What is already there is not touched again, so a second start
@@ -26,6 +27,7 @@ WINDOWS = os.name == "nt"
 PYTHON = VENV / ("Scripts/python.exe" if WINDOWS else "bin/python")
 PELLUCID = PYTHON.with_name("pellucid.exe" if WINDOWS else "pellucid")
 
+TRT = "--trt"
 NEEDS_TORCH = {"train", "runs", "watch", "dataset"}
 NEEDS_NATIVE = {"degrade", "bench", *NEEDS_TORCH}
 
@@ -216,13 +218,15 @@ def set_up(parts: set[str]) -> None:
     if "test" in parts:
         install("test", "the test tools")
         check_test_tools()
+    if "trt" in parts:
+        install("trt", "TensorRT-RTX (about 100 MB, NVIDIA's licence)")
 
 
 def parts_for(arguments: list[str]) -> set[str]:
     """What the given command needs beyond restoring."""
     command = next((argument for argument in arguments if not argument.startswith("-")), "")
     if command == "test":
-        return {"train", "native", "window", "test"}
+        return {"train", "native", "window", "test", *(["trt"] if TRT in arguments else [])}
     if command == "setup":
         return {"native", *arguments[1:]}
     parts = set()
@@ -260,7 +264,10 @@ def main(arguments: list[str]) -> int:
         return 0
     if arguments[:1] == ["test"]:
         os.chdir(HERE)
-        return start([str(PYTHON), "-m", "pytest", *arguments[1:]])
+        chosen = [argument for argument in arguments[1:] if argument != TRT]
+        if TRT in arguments:
+            chosen = ["-m", "trt", *chosen]
+        return start([str(PYTHON), "-m", "pytest", *chosen])
     return start([str(PELLUCID), *arguments])
 
 

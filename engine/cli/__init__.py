@@ -15,6 +15,7 @@ COMMANDS = {
     "degrade": ("engine.degrade.cli", "add_degrade_parser"),
     "doctor": ("engine.cli.doctor", "add_doctor_parser"),
     "bench": ("engine.bench", "add_bench_parser"),
+    "accelerate": ("engine.cli.accelerate", "add_accelerate_parser"),
 }
 
 

@@ -67,6 +67,7 @@ def examine() -> dict[str, Any]:
         "backends": backends,
         "speed": _measure_speed(),
         "native_kernels": _native_kernels(),
+        "engines": _engines(),
         "packages": {name: _package(name) for name in PACKAGES},
         "library": str(library_folder()),
         "models": len(list_models()),
@@ -90,6 +91,8 @@ def _tell(report: dict[str, Any], output: Output) -> None:
     output.say("")
     for name, what in (("speed", "Speed"), ("native_kernels", "Native kernels"), ("display", "Window")):
         output.say(f"{what}: {report[name]}")
+    for line in report["engines"]:
+        output.say(f"TensorRT: {line}")
     output.say(f"Models: {report['models']}, the library is {report['library']}")
     missing = [name for name, version in report["packages"].items() if version is None]
     if missing:
@@ -163,6 +166,15 @@ def _native_kernels() -> str:
     except KernelError as error:
         return str(error)
     return f"built; this processor runs {', '.join(variants)}"
+
+
+def _engines() -> list[str]:
+    """Compiled engines and those that are not used, with the reason; nothing where TensorRT never was."""
+    from engine.runtime.engine_cache import EngineCache
+
+    cache = EngineCache.of_user()
+    kept = [f"{cache.size() / 1e6:.0f} MB of compiled engines in {cache.folder}"] if cache.size() else []
+    return [*kept, *(f"not used: {reason}" for reason in cache.refusals())]
 
 
 def _display() -> str:

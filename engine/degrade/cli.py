@@ -16,11 +16,13 @@ from engine.cli.output import Output
 from engine.errors import Code, PellucidError
 
 if TYPE_CHECKING:
+    from engine.degrade.plan import Plan
     from engine.degrade.recipe import Recipe
     from engine.degrade.sheet import Bytes
     from engine.image.buffer import Metadata
 
 _SHEET_SAMPLES = 12
+DEFAULT_RECIPE = "real-esrgan"
 
 
 def add_degrade_parser(subparsers: Subparsers) -> None:
@@ -31,7 +33,10 @@ def add_degrade_parser(subparsers: Subparsers) -> None:
     )
     parser.add_argument("sources", nargs="*", metavar="IN", help="pictures, and folders of pictures")
     parser.add_argument("-o", "--output", metavar="OUT", help="folder for the results")
-    parser.add_argument("--recipe", default="real-esrgan", metavar="NAME|FILE", help="(default real-esrgan)")
+    parser.add_argument("--recipe", default=DEFAULT_RECIPE, metavar="NAME|FILE", help="(default real-esrgan)")
+    parser.add_argument(
+        "--plan", metavar="FILE", help="repeat the plan written beside an earlier result, instead of a recipe"
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="(default 0)")
     parser.add_argument("--count", type=int, default=1, metavar="N", help="versions of each picture (default 1)")
     parser.add_argument("--scale", type=int, metavar="N", help="shrink by N instead of what the recipe says")
@@ -77,12 +82,16 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         raise PellucidError(
             Code.USAGE, "Name the pictures to damage and the folder for the results.", "pellucid degrade IN... -o OUT"
         )
+    replay = None
+    if arguments.plan is not None:
+        _refuse_beside_plan(arguments)
+        replay = _read_plan(Path(arguments.plan))
     folder = Path(arguments.output)
     files = [(path, path.relative_to(root) if root else Path(path.name)) for path, root in collect_sources(sources)]
     if arguments.sheet is not None:
         _whole("--sheet", arguments.sheet, 1, 400)
         return _write_sheet(files, folder, recipe, arguments, output)
-    return _degrade_all(files, folder, recipe, arguments, output)
+    return _degrade_all(files, folder, recipe, replay, arguments, output)
 
 
 def sample_number(name: str, version: int) -> int:
@@ -102,10 +111,19 @@ def _list_recipes(output: Output) -> int:
 
 
 def _degrade_all(
-    files: list[tuple[Path, Path]], folder: Path, recipe: Recipe, arguments: argparse.Namespace, output: Output
+    files: list[tuple[Path, Path]],
+    folder: Path,
+    recipe: Recipe,
+    replay: Plan | None,
+    arguments: argparse.Namespace,
+    output: Output,
 ) -> int:
+    from engine.degrade.plan import draw_plan
+
     taken: dict[Path, Path] = {}
     written = failed = 0
+    name_of_recipe, digest = (recipe.name, recipe.digest) if replay is None else (replay.recipe, replay.digest)
+    seed = arguments.seed if replay is None else replay.seed
     for path, name in files:
         try:
             picture, metadata = _read(path)
@@ -119,7 +137,13 @@ def _degrade_all(
                         path=str(path),
                     )
                 job = _Job(path, folder, stem, sample_number(name.as_posix(), version))
-                record = _degrade_one(picture, metadata, job, recipe, arguments)
+                height, width = picture.shape[:2]
+                if replay is None:
+                    plan = draw_plan(recipe, arguments.seed, [job.sample], height, width, orient=arguments.pairs)
+                else:
+                    plan = replay
+                    _refuse_other_size(path, (height, width), plan)
+                record = _degrade_one(picture, metadata, job, plan, arguments)
                 output.line(record)
                 output.say(f"{record['written']}: {record['summary']}")
                 written += 1
@@ -128,8 +152,8 @@ def _degrade_all(
             output.line({"source": str(path), "error": failure.code.value, "message": failure.message})
             if not output.json:
                 output.warn(f"pellucid: {failure}")
-    output.line({"written": written, "failed": failed, "recipe": recipe.name, "digest": recipe.digest})
-    output.say(f"{written} written, {failed} failed; recipe {recipe.name} ({recipe.digest}), seed {arguments.seed}.")
+    output.line({"written": written, "failed": failed, "recipe": name_of_recipe, "digest": digest})
+    output.say(f"{written} written, {failed} failed; recipe {name_of_recipe} ({digest}), seed {seed}.")
     return SOME_FAILED if failed else DONE
 
 
@@ -144,15 +168,12 @@ class _Job:
 
 
 def _degrade_one(
-    picture: Bytes, metadata: Metadata, job: _Job, recipe: Recipe, arguments: argparse.Namespace
+    picture: Bytes, metadata: Metadata, job: _Job, plan: Plan, arguments: argparse.Namespace
 ) -> dict[str, Any]:
     """Write one damaged picture, its plan, and its target where pairs are asked for."""
     from engine.degrade.execute import degrade_batch
-    from engine.degrade.plan import draw_plan
     from engine.degrade.sheet import bytes_of, planes_of, summary
 
-    height, width = picture.shape[:2]
-    plan = draw_plan(recipe, arguments.seed, [job.sample], height, width, orient=arguments.pairs)
     inputs = job.folder / "input" if arguments.pairs else job.folder
     result = inputs / job.stem.with_name(job.stem.name + ".png")
     plan_file = inputs / job.stem.with_name(job.stem.name + ".json")
@@ -165,10 +186,53 @@ def _degrade_one(
     _write_text(plan_file, plan.to_json(0) + b"\n")
     _write_picture(result, bytes_of(damaged[0]), metadata)
     operations = plan.describe(0)
-    record = {"source": str(job.source), "written": str(result), "plan": str(plan_file), "sample": job.sample}
+    record = {"source": str(job.source), "written": str(result), "plan": str(plan_file), "sample": int(plan.samples[0])}
     if arguments.pairs:
         record["target"] = str(target_file)
     return {**record, "summary": summary(operations), "operations": operations}
+
+
+def _refuse_beside_plan(arguments: argparse.Namespace) -> None:
+    """A plan is settled: what would draw another one contradicts it."""
+    for option, given in (
+        ("--recipe", arguments.recipe != DEFAULT_RECIPE),
+        ("--seed", arguments.seed != 0),
+        ("--count", arguments.count != 1),
+        ("--scale", arguments.scale is not None),
+        ("--sheet", arguments.sheet is not None),
+    ):
+        if given:
+            raise PellucidError(
+                Code.USAGE,
+                f"{option} and --plan contradict each other: a plan says everything already.",
+                "Leave one out.",
+            )
+
+
+def _read_plan(path: Path) -> Plan:
+    from engine.degrade.plan import Plan
+
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise PellucidError(
+            Code.FILE_MISSING, f"{path} cannot be read: {error.strerror or error}.", "Name the JSON beside a result."
+        ) from error
+    try:
+        return Plan.from_json(text)
+    except PellucidError as error:
+        raise PellucidError(error.code, f"{path}: {error.message}", error.hint, path=str(path)) from error
+
+
+def _refuse_other_size(path: Path, size: tuple[int, int], plan: Plan) -> None:
+    if size != plan.source_size:
+        raise PellucidError(
+            Code.CONFIG,
+            f"{path} has {size[1]} x {size[0]} pixels, and the plan is for {plan.source_size[1]} x "
+            f"{plan.source_size[0]}.",
+            "Use the picture that the plan was drawn for, or one of its size.",
+            path=str(path),
+        )
 
 
 def _write_sheet(

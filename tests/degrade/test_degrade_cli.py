@@ -244,3 +244,41 @@ def test_a_bench_runs_and_reports_every_stage(capsys):
     whole = lines[-1]["whole"]
     for ratio in ("exact_against_public", "exact_against_repaired", "low_rank_against_repaired_unsharpened"):
         assert whole[ratio] > 0
+
+
+@pytest.mark.parametrize("extra", [(), ("--pairs",)])
+def test_a_plan_repeats_its_result_to_the_byte(extra, tmp_path):
+    source = photo(tmp_path / "bild.png")
+    first, again = tmp_path / "first", tmp_path / "again"
+    assert degrade(source, "-o", first, "--seed", 7, "--recipe", "bsrgan", *extra) == 0
+    plan = next(first.rglob("*.json"))
+    assert degrade(source, "-o", again, "--plan", plan, *extra) == 0
+    made = sorted(path.relative_to(first) for path in first.rglob("*") if path.is_file())
+    assert made == sorted(path.relative_to(again) for path in again.rglob("*") if path.is_file())
+    for name in made:
+        assert (first / name).read_bytes() == (again / name).read_bytes()
+
+
+def test_a_plan_that_does_not_fit_is_refused_in_a_sentence(tmp_path, capsys):
+    source = photo(tmp_path / "bild.png")
+    assert degrade(source, "-o", tmp_path / "first") == 0
+    plan = tmp_path / "first" / "bild.json"
+    other = photo(tmp_path / "other.png", (80, 48))
+    assert degrade(other, "-o", tmp_path / "again", "--plan", plan) == 1
+    assert "80 x 48 pixels, and the plan is for 64 x 48" in capsys.readouterr().err
+    for words, said in [
+        (("--plan", plan, "--seed", 3), "--seed and --plan contradict each other"),
+        (("--plan", tmp_path / "none.json"), "none.json cannot be read"),
+        (("--plan", source), "bild.png: This is not a degradation plan"),
+    ]:
+        assert degrade(source, "-o", tmp_path / "again", *words) != 0
+        assert said in capsys.readouterr().err
+    facts = json.loads(plan.read_text("utf-8"))
+    facts["operations"][0]["op"] = "blurr"
+    plan.write_text(json.dumps(facts), "utf-8")
+    assert degrade(source, "-o", tmp_path / "again", "--plan", plan) != 0
+    assert "no operation is called 'blurr'" in capsys.readouterr().err
+    facts["operations"] = [{"part": "damage", "op": "jpeg", "stage": 1, "quality": 500, "subsampling": "s420"}]
+    plan.write_text(json.dumps(facts), "utf-8")
+    assert degrade(source, "-o", tmp_path / "again", "--plan", plan) != 0
+    assert "quality" in capsys.readouterr().err

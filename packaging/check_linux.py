@@ -251,6 +251,7 @@ def check_deb(deb: Path, root: Path) -> None:
     with mounted(root), desktop() as display:
         shutil.copyfile(deb, root / "tmp" / deb.name)
         place.run("apt-get", "update", "-qq")
+        place.run("apt-get", "purge", "-y", "-qq", "pellucid", "pellucid-full", check=False)
         began = time.monotonic()
         words = ("apt-get", "install", "-y", "-qq", "--no-install-recommends", f"/tmp/{deb.name}")
         place.run(*words, DEBIAN_FRONTEND="noninteractive")

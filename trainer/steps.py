@@ -25,6 +25,7 @@ from trainer.discriminators import build_discriminator
 from trainer.ema import AveragedWeights
 from trainer.generator import Generator
 from trainer.losses import WeightedLosses
+from trainer.replay import CudaRecorder, Recorder, Replay
 from trainer.schedules import learning_rate_factor
 
 State = dict[str, Any]
@@ -39,6 +40,8 @@ class Compute:
     bf16: bool = False
     channels_last: bool = True
     compile: bool = False
+    graphs: bool = False
+    """Record the work of a step on the GPU once and repeat it."""
     rank: int = 0
     processes: int = 1
     seed: int = 0
@@ -55,6 +58,9 @@ class Compute:
 
     def autocast(self) -> AbstractContextManager[Any]:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16)
+
+    def recorder(self) -> Recorder | None:
+        return CudaRecorder() if self.graphs else None
 
     def prepare(self, network: nn.Module) -> Callable[..., Tensor]:
         """The same network as something to call in a training step: compiled, shared between processes, or itself."""
@@ -89,6 +95,8 @@ class Step(Protocol):
     rate_factor: float
     """What the schedule's rate is multiplied by: 1 until a roll-back."""
     average: AveragedWeights | None
+    notices: list[str]
+    """Sentences for the user, emptied by who tells them."""
 
     def run(self, target: Tensor, damaged: Tensor) -> StepResult:
         """(n, h, w, 3) uint8 each."""
@@ -168,23 +176,40 @@ class PsnrStep:
         self.average = AveragedWeights(self.generator, stage.ema) if stage.ema else None
         self._forward = compute.prepare(self.generator)
         self._learner = Learner(self.generator, stage.optimizer, stage.schedule, stage.iterations)
+        self.notices: list[str] = []
+        self._teach = Replay(self._generator_work, self._learner.zero, self.notices.append, compute.recorder())
 
     @property
     def best_network(self) -> Generator:
         return cast(Generator, self.average.network) if self.average is not None else self.generator
 
     def run(self, target: Tensor, damaged: Tensor) -> StepResult:
-        outcome, _ = self._generator_part(target, damaged, None)
+        outcome, _ = self._generator_part(target, damaged)
         self.iteration += 1
         return outcome
 
-    def _generator_part(
-        self, target: Tensor, damaged: Tensor, extra: Callable[[Tensor, Tensor], dict[str, Tensor]] | None
-    ) -> tuple[StepResult, list[tuple[Tensor, Tensor]]]:
-        """One update of the generator by its losses and `extra` ones of (output, target). Also gives the pairs
-        (output, target), detached."""
-        learner, parts = self._learner, self.stage.accumulate
-        learner.zero()
+    def _other_terms(self, output: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """Losses beside those of the stage."""
+        return {}
+
+    def _generator_part(self, target: Tensor, damaged: Tensor) -> tuple[StepResult, list[tuple[Tensor, Tensor]]]:
+        """One update of the generator. Also gives the pairs (output, target), detached."""
+        learner = self._learner
+        told, (names, pairs) = self._teach(target, damaged)
+        numbers = _numbers(names, told)
+        norm = numbers.pop("norm")
+        rate = learner.rate(self.iteration, self.rate_factor)
+        finite = math.isfinite(norm) and math.isfinite(numbers["total"])
+        if finite:
+            learner.apply(norm, rate)
+            if self.average is not None:
+                self.average.update(self.generator)
+        red, green, blue = (numbers.pop(f"shift{channel}") for channel in range(3))
+        return StepResult(numbers, norm, rate, finite, (red, green, blue)), pairs
+
+    def _generator_work(self, target: Tensor, damaged: Tensor) -> tuple[Tensor, tuple[list[str], Any]]:
+        """What the device does of it: gradients. Gives every number worth knowing, their names, and the pairs."""
+        parts = self.stage.accumulate
         values: dict[str, Tensor] = {}
         shift = torch.zeros(3, device=self.compute.device)
         pairs: list[tuple[Tensor, Tensor]] = []
@@ -196,8 +221,7 @@ class PsnrStep:
                 with self.compute.autocast():
                     output = self._forward(picture)
                     terms = self.losses(output, truth)
-                    if extra is not None:
-                        terms.update(extra(output, truth))
+                    terms.update(self._other_terms(output, truth))
                 total = torch.stack(list(terms.values())).sum() / parts
                 total.backward()  # type: ignore[no-untyped-call]
             for name, term in {**terms, "total": total * parts}.items():
@@ -205,15 +229,9 @@ class PsnrStep:
             made = output.detach().float()
             shift += (made - truth).mean((0, 2, 3)) / parts
             pairs.append((made, truth))
-        norm, numbers = _numbers(values, learner.gradient_norm(), shift)
-        rate = learner.rate(self.iteration, self.rate_factor)
-        finite = math.isfinite(norm) and math.isfinite(numbers["total"])
-        if finite:
-            learner.apply(norm, rate)
-            if self.average is not None:
-                self.average.update(self.generator)
-        red, green, blue = (numbers.pop(f"shift{channel}") for channel in range(3))
-        return StepResult(numbers, norm, rate, finite, (red, green, blue)), pairs
+        values.update({f"shift{channel}": shift[channel] for channel in range(3)})
+        values["norm"] = self._learner.gradient_norm()
+        return _stacked(values), (list(values), pairs)
 
     def _sharing(self, forward: Callable[..., Tensor], last: bool) -> AbstractContextManager[Any]:
         """Gradients travel between processes once a batch, with its last part."""
@@ -252,11 +270,17 @@ class GanStep(PsnrStep):
         self.discriminator = compute.place(discriminator)
         self._judge = compute.prepare(self.discriminator)
         self._judge_learner = Learner(self.discriminator, self.gan.optimizer, stage.schedule, stage.iterations)
+        # The penalty mixes pictures by numbers that are drawn outside, so that is done one by one.
+        recorder = None if self.gan.loss == "wgan-gp" else compute.recorder()
+        # A share of a few pictures that are told right may well flip by rounding: the first two numbers are checked.
+        self._teach_judge = Replay(
+            self._discriminator_work, self._judge_learner.zero, self.notices.append, recorder, checked=2
+        )
 
     def run(self, target: Tensor, damaged: Tensor) -> StepResult:
         if self.iteration >= self.gan.start_after:
             with _frozen(self.discriminator):
-                outcome, pairs = self._generator_part(target, damaged, self._fooling)
+                outcome, pairs = self._generator_part(target, damaged)
         else:
             outcome, pairs = self._only_look(target, damaged)
         finite, losses = outcome.finite, dict(outcome.losses)
@@ -266,7 +290,7 @@ class GanStep(PsnrStep):
         self.iteration += 1
         return StepResult(losses, outcome.gradient_norm, outcome.learning_rate, finite, outcome.colour_shift)
 
-    def _fooling(self, output: Tensor, target: Tensor) -> dict[str, Tensor]:
+    def _other_terms(self, output: Tensor, target: Tensor) -> dict[str, Tensor]:
         real = target.new_zeros(())
         if self.gan.loss == "relativistic":
             with torch.no_grad():
@@ -290,8 +314,19 @@ class GanStep(PsnrStep):
     def _discriminator_part(self, pairs: list[tuple[Tensor, Tensor]], losses: dict[str, float]) -> bool:
         """One update of the discriminator; adds what it saw to `losses`. False: not finite, nothing changed."""
         learner = self._judge_learner
-        learner.zero()
+        told, names = self._teach_judge(*(picture for pair in pairs for picture in pair))
+        numbers = _numbers(names, told)
+        norm = numbers.pop("norm")
+        losses.update(numbers)
+        finite = math.isfinite(norm) and math.isfinite(numbers["discriminator"])
+        if finite:
+            learner.apply(norm, learner.rate(self.iteration, self.rate_factor))
+        return finite
+
+    def _discriminator_work(self, *pictures: Tensor) -> tuple[Tensor, list[str]]:
+        """What the device does of it. `pictures`: made, true, made, true, ..."""
         values: dict[str, Tensor] = {}
+        pairs = list(zip(pictures[::2], pictures[1::2], strict=True))
         for number, (made, truth) in enumerate(pairs):
             with self._sharing(self._judge, number == len(pairs) - 1):
                 with self.compute.autocast():
@@ -311,12 +346,8 @@ class GanStep(PsnrStep):
                 ("accuracy_fake", fake_share),
             ):
                 values[name] = values.get(name, 0.0) + term / len(pairs)
-        norm, numbers = _numbers(values, learner.gradient_norm(), None)
-        losses.update(numbers)
-        finite = math.isfinite(norm) and math.isfinite(numbers["discriminator"])
-        if finite:
-            learner.apply(norm, learner.rate(self.iteration, self.rate_factor))
-        return finite
+        values = {"discriminator": values.pop("discriminator"), "norm": self._judge_learner.gradient_norm(), **values}
+        return _stacked(values), list(values)
 
     def _accuracies(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
         """Shares of real and of made pictures that are told right, by the threshold of the loss in use."""
@@ -361,14 +392,13 @@ def _frozen(network: nn.Module) -> Iterator[None]:
         network.train(was_training).requires_grad_(True)
 
 
-def _numbers(values: dict[str, Tensor], norm: Tensor, shift: Tensor | None) -> tuple[float, dict[str, float]]:
+def _stacked(values: dict[str, Tensor]) -> Tensor:
+    return torch.stack([value.float() for value in values.values()])
+
+
+def _numbers(names: list[str], told: Tensor) -> dict[str, float]:
     """All values in one transfer from the device. Over several processes: their mean, so that all decide alike."""
-    named = dict(values)
-    if shift is not None:
-        named.update({f"shift{channel}": shift[channel] for channel in range(3)})
-    stacked = torch.stack([norm.float(), *(value.float() for value in named.values())])
     if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
-        dist.all_reduce(stacked)
-        stacked /= dist.get_world_size()
-    numbers = stacked.tolist()
-    return numbers[0], dict(zip(named, numbers[1:], strict=True))
+        dist.all_reduce(told)
+        told /= dist.get_world_size()
+    return dict(zip(names, told.tolist(), strict=True))

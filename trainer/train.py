@@ -167,7 +167,18 @@ def make_compute(config: TrainingConfig, processes: Processes) -> Compute:
         torch.backends.cuda.matmul.allow_tf32 = True
         torch.backends.cudnn.allow_tf32 = True
     bf16 = speed.precision == "bf16" or (speed.precision == "auto" and computes_bf16(device))
-    return Compute(device, bf16, speed.channels_last, speed.compile, processes.rank, processes.count, seed=config.seed)
+    # Several processes talk inside a step, and a recording that is checked draws on random streams once more.
+    graphs = device.type == "cuda" and speed.cuda_graphs and processes.count == 1
+    return Compute(
+        device,
+        bf16,
+        speed.channels_last,
+        speed.compile,
+        graphs and not speed.compile and not speed.deterministic,
+        processes.rank,
+        processes.count,
+        seed=config.seed,
+    )
 
 
 class Training:
@@ -376,6 +387,8 @@ class Training:
             batch = self._loader.next()
             target, damaged = self._pictures(batch)
             result = step.run(target, damaged)
+            while step.notices:
+                self._report(Warned(time=time.time(), text=step.notices.pop()))
             place.iteration += 1
             place.position += 1
             meter.add(result)

@@ -134,9 +134,9 @@ class _Contestant:
 
     def warm_up(self) -> None:
         """Let everything be built and chosen, and find out how many iterations fill a turn."""
-        self._ask(3)
-        stretch = self._ask(2)
-        self._iterations = max(2, round(self._seconds / (stretch.wall_seconds / stretch.iterations)))
+        self._ask(2)
+        stretch = self._ask(1)
+        self._iterations = max(1, round(self._seconds / (stretch.wall_seconds / stretch.iterations)))
 
     def run(self) -> Stretch:
         stretch = self._ask(self._iterations)

@@ -200,7 +200,7 @@ def _dry_run(config: TrainingConfig, out: Output) -> int:
     return DONE if prediction.fits else SOME_FAILED
 
 
-BENCH_ROUNDS = 5
+BENCH_ROUNDS = 3
 BENCH_SECONDS = 8.0
 """Of one turn."""
 

@@ -26,7 +26,9 @@ def check_options(options: RestoreOptions) -> None:
         if value is not None and not low <= value <= high:
             # Cut, not rounded: a whole number of hundreds of digits fits into no float.
             raise PellucidError(
-                Code.USAGE, f"The option {name} is {str(value)[:20]}; it goes from {low:.10g} to {high:.10g}.", option=name
+                Code.USAGE,
+                f"The option {name} is {str(value)[:20]}; it goes from {low:.10g} to {high:.10g}.",
+                option=name,
             )
     for name, text in (("model", options.model), ("partner", options.partner), ("name", options.name)):
         if len(text) > 1000 or "\0" in text:

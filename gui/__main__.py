@@ -11,7 +11,7 @@ from importlib.util import find_spec
 
 from gui.program import PROCESS_OPTION, PROCESSES
 
-ENGINE_COMMANDS = ("restore", "evaluate", "blend", "models", "degrade", "doctor", "bench", "accelerate")
+ENGINE_COMMANDS = ("restore", "evaluate", "blend", "pair", "models", "degrade", "doctor", "bench", "accelerate")
 TRAINER_COMMANDS = ("train", "runs", "watch", "dataset")
 WINDOW_OPTIONS = ("--new-window",)
 
@@ -22,6 +22,7 @@ usage: pellucid [FILE ...]            open the window, with these pictures
   restore     make pictures larger and sharper
   evaluate    score a model on a folder of pictures
   blend       mix a faithful and a vivid model into one
+  pair        make a faithful and a vivid model know each other
   models      list, show, import, rename and remove models
   degrade     damage pictures as training does
   train       train a model from a folder of pictures

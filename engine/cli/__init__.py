@@ -11,6 +11,7 @@ COMMANDS = {
     "restore": ("engine.cli.restore", "add_restore_parser"),
     "evaluate": ("engine.evaluate.cli", "add_evaluate_parser"),
     "blend": ("engine.models.cli", "add_blend_parser"),
+    "pair": ("engine.evaluate.pair", "add_pair_parser"),
     "models": ("engine.models.cli", "add_models_parser"),
     "degrade": ("engine.degrade.cli", "add_degrade_parser"),
     "doctor": ("engine.cli.doctor", "add_doctor_parser"),

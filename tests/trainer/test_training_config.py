@@ -27,9 +27,12 @@ from trainer.cli import with_absolute_paths
 from trainer.config import load_config, preset_names, recipe_hash
 from trainer.generator import describe_generator
 
-PERCEPTUAL = {"my-photos-gan": "1.losses.1", "s1-gan": "0.losses.1", "s3": "1.losses.0"} | {
-    f"s4-gan-{blocks}": "0.losses.1" for blocks in (16, 23)
-}
+PERCEPTUAL = {
+    "photo-compact-vivid": "0.losses.1",
+    "my-photos-gan": "1.losses.1",
+    "s1-gan": "0.losses.1",
+    "s3": "1.losses.0",
+} | {f"s4-gan-{blocks}": "0.losses.1" for blocks in (16, 23)}
 
 
 def load_preset(name: str) -> TrainingConfig:

@@ -284,6 +284,7 @@ def _computes(backend: str) -> Check:
         report = next(report for report in backend_reports() if report.name == backend)
         if not report.available:
             raise LeftOut(report.reason)
+        device = "cpu" if "cpu" in report.devices else ""
         weights = small_weights()
         card = Card(
             name="selftest", architecture=COMPACT.id, arguments=COMPACT.write_arguments(SMALL), scale=int(SMALL.scale)
@@ -292,7 +293,7 @@ def _computes(backend: str) -> Check:
         wanted = reference_output(weights, tile[0])
         said = []
         for precision in ("fp32", ""):
-            session: Session = open_session(Model(card, weights), backend=backend, device="cpu", precision=precision)
+            session: Session = open_session(Model(card, weights), backend=backend, device=device, precision=precision)
             info = session.info
             off = float(np.abs(session.run(tile)[0] - wanted).max())
             session.close()

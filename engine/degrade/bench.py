@@ -152,17 +152,18 @@ def bench_stages(images: npt.NDArray[np.float32], rounds: int) -> list[tuple[str
     jpegs = record(Opcode.JPEG, (0, Subsampling.S420))
     jpegs["i"][:, 0, 0] = np.linspace(30, 95, count)
     mean_square = float(np.mean(sizes.astype(float) ** 2))
-    # name, torch, native plan, floating-point operations of the native way (0: not a matter of such operations)
+    # name, torch, native plan, floating-point operations of the native way (0: not a matter of such operations): of two
+    # taps that mirror each other one addition and one fused product, which is 1.5 a tap.
     stages: list[tuple[str, Callable[[], Any], npt.NDArray[np.void], float]] = [
-        ("blur 21, every tap", lambda: opponent.blur(tensor, kernels), blurs(True, 0), 2 * 441 * planes),
-        ("blur 7..21, true size", lambda: opponent.blur(tensor, kernels), blurs(False, 0), 2 * mean_square * planes),
+        ("blur 21, every tap", lambda: opponent.blur(tensor, kernels), blurs(True, 0), 1.5 * 441 * planes),
+        ("blur 7..21, true size", lambda: opponent.blur(tensor, kernels), blurs(False, 0), 1.5 * mean_square * planes),
         ("blur 7..21, low rank 1e-4", lambda: opponent.blur(tensor, kernels), blurs(False, 1e-4), 0),
         ("sharpen, against dense", lambda: opponent.sharpen_dense(tensor), record(Opcode.USM, (50,), (0.5, 10)), 0),
         (
             "sharpen, against separable",
             lambda: opponent.sharpen_separable(tensor),
             record(Opcode.USM, (50,), (0.5, 10)),
-            2 * 4 * 51 * planes,
+            1.5 * 4 * 51 * planes,
         ),
         (
             "gaussian noise",
@@ -289,25 +290,33 @@ def bench_whole(images: npt.NDArray[np.float32], draws: int, threads: int, *, wi
         torch.set_num_threads(threads)
         clocked = {
             "repaired": torch_way(repaired=True),
+            "unsharpened": torch_way(repaired=True, sharpen=False),
             "exact": native(exact, True, threads),
+            "exact_unsharpened": native(exact, False, threads),
             "low_rank": native(low_rank, True, threads),
         }
-        wall: dict[str, list[float]] = {name: [] for name in clocked}
+        taken = dict.fromkeys(clocked, 0.0)
         for number in range(draws):
             for name, way in clocked.items():
-                start = time.perf_counter()
-                way(number)
-                wall[name].append(time.perf_counter() - start)
+                taken[name] += _wall_seconds(partial(way, number))
+        wall = {name: count * draws / seconds for name, seconds in taken.items()}
+        if public is not None:
+            seconds = sum(_wall_seconds(partial(public, number)) for number in range(public_draws))
+            wall["public"] = count * public_draws / seconds
+            result[f"exact_against_public_{threads}_threads"] = wall["exact"] / wall["public"]
+        result[f"exact_against_repaired_{threads}_threads"] = wall["exact"] / wall["repaired"]
+        result[f"exact_against_repaired_unsharpened_{threads}_threads"] = (
+            wall["exact_unsharpened"] / wall["unsharpened"]
+        )
+        result |= {f"{name}_per_second_{threads}_threads": rate for name, rate in wall.items()}
         torch.set_num_threads(1)
-        for name, seconds in wall.items():
-            result[f"{name}_per_second_{threads}_threads"] = count * draws / sum(seconds)
     return result
 
 
 def _plan_gflop(recipe: Any, size: int, count: int, number: int) -> float:
-    """The multiplications and additions that the filters of a batch ask for, in 10^9; the rest is left out."""
+    """The additions and products of the filters of a batch, run exactly, in 10^9; all else is left out."""
     from engine.degrade.plan import draw_plan
-    from kernels.ops import Opcode
+    from kernels.ops import Blur, Opcode
 
     plan = draw_plan(recipe, 1, np.arange(number * count, (number + 1) * count), size, size)
     total = 0.0
@@ -315,13 +324,16 @@ def _plan_gflop(recipe: Any, size: int, count: int, number: int) -> float:
         height, width = (int(side) for side in plan.target_sizes[row])
         for part in (plan.sharpen, plan.damage):
             for record in part[row]:
-                i = record["i"]
+                i, f = record["i"], record["f"]
+                taps = 0
                 if record["opcode"] == Opcode.RESIZE:
                     height, width = int(i[0]), int(i[1])
                 elif record["opcode"] == Opcode.BLUR:
-                    total += 2.0 * int(i[1]) ** 2 * 3 * height * width
+                    is_product = i[0] == Blur.GAUSSIAN and (f[0] == f[1] or f[2] == 0)
+                    taps = 2 * int(i[1]) if is_product else int(i[1]) ** 2
                 elif record["opcode"] == Opcode.USM:
-                    total += 2.0 * 4 * (int(i[0]) | 1) * 3 * height * width
+                    taps = 4 * (int(i[0]) | 1)
+                total += 1.5 * taps * 3 * height * width
     return total / 1e9
 
 
@@ -329,6 +341,12 @@ def _cpu_ms(action: Callable[[], Any]) -> float:
     start = time.process_time()
     action()
     return (time.process_time() - start) * 1e3
+
+
+def _wall_seconds(action: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    action()
+    return time.perf_counter() - start
 
 
 def _rounded(figures: dict[str, Any]) -> dict[str, Any]:

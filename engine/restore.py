@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -27,6 +28,7 @@ from engine.image.naming import choose_format, output_path
 from engine.image.resample import Rows
 from engine.image.transparency import bleed_colours, uniform_alpha
 from engine.models.blend import blend
+from engine.models.files import weights_hash
 from engine.models.library import default_model, find_by_hash, find_model, load
 from engine.models.model import Model
 from engine.options import check_options
@@ -85,6 +87,8 @@ class Restorer:
         self._promised: dict[str, Path] = {}
         """Places of results that are on their way, by job, so that two jobs never get the same."""
         self._models: dict[tuple[str, str, float | None], Model] = {}
+        self._halves: dict[str, tuple[Model, str]] = {}
+        """The models that blends are made of, with the hashes of their weights: another alpha reads no file."""
         self._sessions: dict[tuple[Any, ...], tuple[Session, Model]] = {}
 
     def open(self, request: RestoreRequest) -> Job | AlreadyThere:
@@ -133,10 +137,26 @@ class Restorer:
         key = (options.model, options.partner, options.alpha)
         with self._lock:
             if key not in self._models:
-                self._models[key] = _load(options)
+                self._models[key] = self._load(options)
                 while len(self._models) > _MODELS_KEPT:
                     self._models.pop(next(iter(self._models)))
             return self._models[key]
+
+    def _load(self, options: RestoreOptions) -> Model:
+        if options.alpha is None:
+            return _named_model(options.model)
+        model, own_hash = self._half(options.model, lambda: _named_model(options.model))
+        partner_key = options.partner or f"partner of {own_hash}"
+        partner, partner_hash = self._half(partner_key, lambda: _partner_of(model, options.partner))
+        return blend(model, partner, options.alpha, (own_hash, partner_hash))
+
+    def _half(self, key: str, find: Callable[[], Model]) -> tuple[Model, str]:
+        if key not in self._halves:
+            while len(self._halves) >= _MODELS_KEPT:
+                self._halves.pop(next(iter(self._halves)))
+            model = find()
+            self._halves[key] = model, weights_hash(model.weights)
+        return self._halves[key]
 
     def session_for(self, model: Model, options: RestoreOptions, bulk: bool = False) -> Session:
         """A session with this model's weights in it. Models of one architecture share a session, one at a time.
@@ -170,28 +190,28 @@ class Restorer:
             session.close()
         self._sessions.clear()
         self._models.clear()
+        self._halves.clear()
 
 
 _MODELS_KEPT = 4
 
 
-def _load(options: RestoreOptions) -> Model:
-    model = find_model(options.model) if options.model else default_model()
-    if options.alpha is None:
-        return model
-    partner = find_model(options.partner) if options.partner else _partner_of(model)
-    if partner is None:
+def _named_model(name: str) -> Model:
+    return find_model(name) if name else default_model()
+
+
+def _partner_of(model: Model, name: str) -> Model:
+    """The one that is named, or that the model's card names."""
+    if name:
+        return find_model(name)
+    entry = find_by_hash(model.card.partner)
+    if entry is None:
         raise PellucidError(
             Code.MODEL_MISSING,
             f"The model {model.card.name} has no partner to blend with.",
             "Name one with --partner, or leave --alpha out.",
         )
-    return blend(model, partner, options.alpha)
-
-
-def _partner_of(model: Model) -> Model | None:
-    entry = find_by_hash(model.card.partner)
-    return None if entry is None else load(entry)
+    return load(entry)
 
 
 def final_size(width: int, height: int, size: Size, scale: int) -> tuple[int, int]:

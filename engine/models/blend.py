@@ -18,12 +18,15 @@ NEVER_NEGATIVE = "running_var"
 COUNTERS = "num_batches_tracked"
 
 
-def blend(psnr: Model, gan: Model, alpha: float) -> Model:
-    """0 the first model, 1 the second, between: the mix; outside: extrapolated, and the card says so."""
+def blend(psnr: Model, gan: Model, alpha: float, hashes: tuple[str, str] | None = None) -> Model:
+    """0 the first model, 1 the second, between: the mix; outside: extrapolated, and the card says so.
+
+    hashes: of both models' weights, where they are known: they take longer than all the rest.
+    """
     check_blendable(psnr, gan)
     if not math.isfinite(alpha):
         raise PellucidError(Code.USAGE, f"The blend's alpha must be a number, not {alpha}.", "Try 0.25.")
-    return Model(_card_of_blend(psnr, gan, alpha), BlendedWeights(psnr.weights, gan.weights, alpha))
+    return Model(_card_of_blend(psnr, gan, alpha, hashes), BlendedWeights(psnr.weights, gan.weights, alpha))
 
 
 class BlendedWeights(Mapping[str, npt.NDArray[np.float32]]):
@@ -104,7 +107,7 @@ def check_blendable(psnr: Model, gan: Model) -> None:
             )
 
 
-def _card_of_blend(psnr: Model, gan: Model, alpha: float) -> Card:
+def _card_of_blend(psnr: Model, gan: Model, alpha: float, hashes: tuple[str, str] | None) -> Card:
     one, other = psnr.card, gan.card
     beyond = "" if 0 <= alpha <= 1 else " Alpha lies outside 0 to 1: this is an extrapolation beyond its parents."
     licences = list(dict.fromkeys(card.licence for card in (one, other) if card.licence))
@@ -122,6 +125,6 @@ def _card_of_blend(psnr: Model, gan: Model, alpha: float) -> Card:
         attribution=list(dict.fromkeys([*one.attribution, *other.attribution])),
         description=f"{1 - alpha:.4g} of {one.name} and {alpha:.4g} of {other.name}.{beyond}",
         role="blend",
-        parents=[weights_hash(psnr.weights), weights_hash(gan.weights)],
+        parents=list(hashes or (weights_hash(psnr.weights), weights_hash(gan.weights))),
         alpha=alpha,
     )

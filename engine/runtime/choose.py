@@ -35,7 +35,7 @@ def open_session(
 
     device: "cpu", "cuda", "cuda:N", part of a GPU's name, or several of these with commas between; precision: fp32,
     bf16 or fp16; streams: tiles side by side; empty or 0: chosen.
-    frozen: the session may keep to these weights, where that makes it faster.
+    frozen: pictures in bulk: the session may keep to these weights, or compile for them, where that makes it faster.
     Raises PellucidError(BACKEND_UNAVAILABLE) in one sentence when what is asked for cannot be had.
     """
     card = model.card
@@ -62,7 +62,7 @@ def open_session(
         raise PellucidError(Code.BACKEND_UNAVAILABLE, f"The backend {backend} cannot run here: {report.reason}")
     if backend == "openvino":
         return _open_openvino(model, device, precision, streams, frozen)
-    return _open_torch(model, device, precision, backend)
+    return _open_torch(model, device, precision, backend, frozen)
 
 
 def cuda_devices() -> list[str]:
@@ -106,8 +106,8 @@ def _torch_has_cuda() -> bool:
     return bool(load_torch().cuda.is_available())
 
 
-def _open_torch(model: Model, device: str, precision: str, backend: str) -> Session:
-    """`backend`: torch alone, or the TensorRT that takes over from it when its engine is ready."""
+def _open_torch(model: Model, device: str, precision: str, backend: str, bulk: bool) -> Session:
+    """`backend`: torch alone, or for pictures in bulk the TensorRT that takes over from it when its engine is ready."""
     from engine.runtime.torch_eager import TorchSession
     from engine.runtime.torch_network import supported_precisions
 
@@ -124,7 +124,7 @@ def _open_torch(model: Model, device: str, precision: str, backend: str) -> Sess
         fastest = next(offered for offered in supported_precisions(device) if offered not in bad)
         chosen = precision or ("fp32" if foreign else fastest)
         return TorchSession(model, device=device, precision=cast(Precision, chosen))
-    return _open_gpus(model, [part.strip() for part in device.split(",")], precision, backend)
+    return _open_gpus(model, [part.strip() for part in device.split(",")], precision, backend if bulk else "torch")
 
 
 def _open_gpus(model: Model, devices: list[str], precision: str, backend: str) -> Session:

@@ -33,12 +33,12 @@ def say(text: str) -> None:
     print(f"[{time.strftime('%H:%M:%S')}] {text}", file=sys.stderr, flush=True)
 
 
-def run(command: list[str | Path], failure: str, folder: Path = ROOT, **environment: str) -> str:
+def run(command: list[str | Path], failure: str, folder: Path = ROOT, environment: dict[str, str] | None = None) -> str:
     """Run quietly and return what it printed; on failure show its last words, and the sentence."""
     result = subprocess.run(
         [str(word) for word in command],
         cwd=folder,
-        env={**os.environ, **environment},
+        env={**os.environ, **(environment or {})},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
@@ -124,7 +124,7 @@ def make_bundle(python: Path, edition: str, work: Path) -> Path:
     }
     say(f"{edition}: icons, facts and notices ...")
     words: list[str | Path] = [python, HERE / "prepare.py", edition, parts, release(), commit, str(epoch)]
-    run(words, "The parts of the bundle could not be made.", **environment)
+    run(words, "The parts of the bundle could not be made.", environment=environment)
     say(f"{edition}: bundling ...")
     run(
         [
@@ -133,11 +133,11 @@ def make_bundle(python: Path, edition: str, work: Path) -> Path:
         ],
         "PyInstaller failed; its last words are above.",
         work,  # not the checkout: what is installed is what is bundled
-        **environment,
+        environment,
     )
     bundle = work / "out" / ("Pellucid.app" if sys.platform == "darwin" else "pellucid")
     say(f"{edition}: finishing and tracing every file to its licence ...")
-    run([python, HERE / "finish.py", bundle, parts], "The bundle is not fit to be shipped.", **environment)
+    run([python, HERE / "finish.py", bundle, parts], "The bundle is not fit to be shipped.", environment=environment)
     return bundle
 
 
@@ -150,7 +150,8 @@ def program_of(bundle: Path) -> Path:
 def test_bundle(bundle: Path, edition: str) -> None:
     """The bundle's own self-test, in an environment without Python's variables."""
     say(f"{edition}: self-test ...")
-    report = run([program_of(bundle), "--selftest"], "The bundle failed its own self-test.", PYTHONPATH="")
+    words: list[str | Path] = [program_of(bundle), "--selftest"]
+    report = run(words, "The bundle failed its own self-test.", environment={"PYTHONPATH": ""})
     print(report, file=sys.stderr)
 
 

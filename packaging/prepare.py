@@ -36,31 +36,22 @@ def write_facts(edition: str, version: str, commit: str, epoch: int, target: Pat
 
 
 def draw_icons(folder: Path) -> None:
-    """pellucid-N.png for every side, pellucid.ico and pellucid.icns, from the icon that the window draws."""
+    """pellucid-N.png for every side, pellucid.ico and pellucid.icns, from the drawing; it is that of gui.icons."""
     from PIL import Image
-    from PySide6.QtGui import QGuiApplication
+    from PySide6.QtCore import QSize
+    from PySide6.QtGui import QGuiApplication, QImageReader
 
     application = QGuiApplication(["icons", "-platform", "offscreen"])
-    from gui.icons import application_icon
-
-    icon = application_icon()
-    largest = max(ICON_SIDES)
     for side in ICON_SIDES:
-        drawn = icon.pixmap(min(side, 256), min(side, 256)).toImage()
-        if drawn.width() != side:
-            drawn = drawn.scaled(side, side, mode=_smooth())
-        drawn.save(str(folder / f"pellucid-{side}.png"))
-    pictures = [Image.open(folder / f"pellucid-{side}.png").convert("RGBA") for side in ICON_SIDES]
-    pictures[-2].save(folder / "pellucid.ico", sizes=[(side, side) for side in ICON_SIDES if side <= 256])
-    assert pictures[-1].width == largest
-    pictures[-1].save(folder / "pellucid.icns")
+        reader = QImageReader(str(ROOT / "packaging" / "linux" / "pellucid.svg"))
+        reader.setScaledSize(QSize(side, side))
+        drawn = reader.read()
+        if drawn.isNull() or not drawn.save(str(folder / f"pellucid-{side}.png")):
+            raise SystemExit(f"The icon was not drawn: {reader.errorString()}")
+    pictures = {side: Image.open(folder / f"pellucid-{side}.png").convert("RGBA") for side in ICON_SIDES}
+    pictures[256].save(folder / "pellucid.ico", sizes=[(side, side) for side in ICON_SIDES if side <= 256])
+    pictures[512].save(folder / "pellucid.icns")
     del application
-
-
-def _smooth() -> object:
-    from PySide6.QtCore import Qt
-
-    return Qt.TransformationMode.SmoothTransformation
 
 
 def make_stand_in(folder: Path) -> None:

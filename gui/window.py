@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -83,6 +84,12 @@ class Window(QMainWindow):
             ("runs", self.tr("Runs"), self.runs_page),
             ("settings", self.tr("Settings"), self.settings_page),
         ]
+        if find_spec("trainer") is None:
+            # The edition that only restores: what cannot be done is not offered.
+            for page in (self.train_page, self.runs_page):
+                page.setParent(self)
+                page.hide()
+            self._entries = [entry for entry in self._entries if entry[2] not in (self.train_page, self.runs_page)]
         for _icon, _label, page in self._entries:
             self.pages.addWidget(page)
         self.rail = Rail([(icon, label) for icon, label, _page in self._entries])

@@ -29,6 +29,7 @@ from PySide6.QtWidgets import QApplication
 
 from gui import icons, theme
 from gui import settings as settings_file
+from gui.program import window_command
 from gui.settings import Language
 
 LOG = logging.getLogger("pellucid")
@@ -84,7 +85,8 @@ def run(files: list[str]) -> int:
     doorbell.close()
     del translators
     if window.restart_wanted:
-        QProcess.startDetached(sys.executable, ["-m", "gui"])
+        program, *words = window_command()
+        QProcess.startDetached(program, words)
     return code
 
 

@@ -31,6 +31,11 @@ def command_line() -> list[str]:
     return [_frozen_program()] if is_frozen() else [*_interpreter(), "gui"]
 
 
+def window_command() -> list[str]:
+    """The words that open the window."""
+    return [sys.executable] if is_frozen() else command_line()
+
+
 def _interpreter() -> list[str]:
     """-P: a folder named `engine` where the user happens to be is not ours."""
     return [sys.executable, "-P", "-m"]

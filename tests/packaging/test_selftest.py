@@ -115,6 +115,7 @@ def test_an_installed_program_starts_itself_again(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(sys, "executable", "/opt/pellucid/pellucid")
     assert gui.program.process_command("engine.worker") == ["/opt/pellucid/pellucid", "--process", "engine.worker"]
     assert gui.program.command_line() == ["/opt/pellucid/pellucid"]
+    assert gui.program.window_command() == ["/opt/pellucid/pellucid"]
 
 
 def test_only_our_own_processes_can_be_asked_for(capsys: pytest.CaptureFixture[str]) -> None:

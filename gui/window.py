@@ -86,9 +86,9 @@ class Window(QMainWindow):
         ]
         if find_spec("trainer") is None:
             # The edition that only restores: what cannot be done is not offered.
-            for page in (self.train_page, self.runs_page):
-                page.setParent(self)
-                page.hide()
+            for idle in (self.train_page, self.runs_page):
+                idle.setParent(self)
+                idle.hide()
             self._entries = [entry for entry in self._entries if entry[2] not in (self.train_page, self.runs_page)]
         for _icon, _label, page in self._entries:
             self.pages.addWidget(page)

@@ -84,6 +84,7 @@ UNWANTED: Final = tuple(
         r"^torch/lib/lib(aoti|c10d_cuda|jitbackend|backend_with|torchbind)[^/]*$",
         r"^torch/bin/(?!torch_shm_manager)",
         r"^functorch/",
+        r"^gui/i18n/.*\.(ts|py)$",
         r"^PySide6/(Qt/)?(qml|libexec|metatypes|typesystems|include|resources)/",
         r"^PySide6/(Qt/)?lib/lib(Qt6)?(Qml|Quick|Designer|Sql|Test|Help|ShaderTools|VirtualKeyboard|Pdf|3D)",
         r"(^|/)lib?Qt6?(Qml|Quick|Designer|Sql|Test|Help|ShaderTools|VirtualKeyboard|Pdf)[^/]*$",

@@ -109,7 +109,7 @@ Maintainer: The Pellucid authors <pellucid@localhost>
 Installed-Size: {size_kib}
 Depends: {", ".join(needs)}
 Recommends: hicolor-icon-theme
-Suggests: libnotify-bin
+Suggests: libnotify-bin, fonts-noto-cjk
 Conflicts: {other}
 Replaces: {other}
 {extra}Section: graphics

@@ -146,7 +146,7 @@ class CudaDevice:
         return int(cuda.max_memory_allocated(self.torch_device) - before)
 
 
-_OTHERS_SHARE = 0.15
+_OTHERS_SHARE = 0.25
 """A desktop and the driver take a few hundred MB; more of a card than this is somebody's work."""
 
 

@@ -133,8 +133,13 @@ def tiles(count: int, side: int) -> Any:
 
 
 def picture8(height: int, width: int, seed: int = 3) -> Any:
-    """(height, width, 3) uint8."""
-    return np.rint(natural_picture(height, width, seed).transpose(1, 2, 0) * 255).astype(np.uint8)
+    """(height, width, 3) uint8: one natural square, mirrored over and over, because a large one takes minutes."""
+    side = min(256, max(height, width))
+    square = np.rint(natural_picture(side, side, seed).transpose(1, 2, 0) * 255).astype(np.uint8)
+    twice = np.concatenate([square, square[::-1]])
+    twice = np.concatenate([twice, twice[:, ::-1]], axis=1)
+    repeats = -(-height // len(twice)), -(-width // len(twice)), 1
+    return np.ascontiguousarray(np.tile(twice, repeats)[:height, :width])
 
 
 def precisions_of(machine: Machine, model: Model) -> list[Precision]:

@@ -51,6 +51,28 @@ def blur_taps(op: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     return taps
 
 
+def planes_of(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """(n, height, width, 3) uint8 -> (n, 3, height, width) float32 in 0..1."""
+    if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[3] != 3:
+        raise KernelInputError(f"pixels are {pixels.dtype} {pixels.shape}; they must be uint8 (n, height, width, 3)")
+    pixels = np.ascontiguousarray(pixels)
+    count, height, width, _ = pixels.shape
+    planes = np.empty((count, 3, height, width), np.float32)
+    cpu_library().pellucid_planes_from_pixels(pixels.ctypes.data, count, height, width, planes.ctypes.data)
+    return planes
+
+
+def pixels_of(planes: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+    """(n, 3, height, width) float32 in 0..1 -> (n, height, width, 3) uint8: halves to even, clamped."""
+    if planes.dtype != np.float32 or planes.ndim != 4 or planes.shape[1] != 3:
+        raise KernelInputError(f"planes are {planes.dtype} {planes.shape}; they must be float32 (n, 3, height, width)")
+    planes = np.ascontiguousarray(planes)
+    count, _, height, width = planes.shape
+    pixels = np.empty((count, height, width, 3), np.uint8)
+    cpu_library().pellucid_pixels_from_planes(planes.ctypes.data, count, height, width, pixels.ctypes.data)
+    return pixels
+
+
 def philox(counter: Sequence[int], key: Sequence[int]) -> tuple[int, int, int, int]:
     """One block of Philox 4x32-10."""
     c, k, out = (np.array(v, np.uint32) for v in (counter, key, (0, 0, 0, 0)))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kernels.errors import KernelError, KernelInputError, KernelsMissingError, NoDeviceError
 
-ABI = 2
+ABI = 3
 
 
 class Variant(IntEnum):
@@ -147,6 +147,8 @@ def cpu_library() -> ctypes.CDLL:
                 failure,
             ],
         ),
+        "pellucid_planes_from_pixels": (None, [pointer, ctypes.c_uint64, ctypes.c_int32, ctypes.c_int32, pointer]),
+        "pellucid_pixels_from_planes": (None, [pointer, ctypes.c_uint64, ctypes.c_int32, ctypes.c_int32, pointer]),
         "pellucid_philox": (None, [pointer, pointer, pointer]),
         "pellucid_blur_taps": (ctypes.c_int, [pointer, pointer, failure]),
     }

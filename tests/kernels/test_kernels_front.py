@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import kernels
-from kernels.degrade import degrade, plan_size
+from kernels.degrade import degrade, pixels_of, plan_size, planes_of
 from kernels.errors import KernelError, KernelInputError, KernelsMissingError, NoDeviceError
 from kernels.library import (
     ABI,
@@ -231,3 +231,32 @@ def test_a_library_that_is_just_being_written_is_waited_for(tmp_path: Path) -> N
     _wait_until_written(path)
     _wait_until_written(tmp_path / "absent.so")
     assert time.monotonic() - began < WRITING_SECONDS / 2
+
+
+def test_pixels_become_planes_and_come_back() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 17, 23, 3), np.uint8)
+    pixels[0, 0, :, 0] = np.arange(23)
+    planes = planes_of(pixels)
+    np.testing.assert_array_equal(planes, pixels.transpose(0, 3, 1, 2).astype(np.float32) / np.float32(255))
+    np.testing.assert_array_equal(pixels_of(planes), pixels)
+    every = np.arange(256, dtype=np.uint8).repeat(3).reshape(1, 16, 16, 3)
+    np.testing.assert_array_equal(planes_of(every)[0, 0].ravel(), np.arange(256, dtype=np.float32) / np.float32(255))
+    np.testing.assert_array_equal(planes_of(pixels[:, ::2, ::-1]), planes[:, :, ::2, ::-1])
+    assert planes_of(pixels[:0]).shape == (0, 3, 17, 23)
+
+
+def test_planes_are_rounded_to_even_and_clamped() -> None:
+    values = np.concatenate([np.random.default_rng(0).uniform(-0.5, 1.5, 2000), (np.arange(256) + 0.5) / 255])
+    planes = np.resize(values.astype(np.float32), (2, 3, 21, 19))
+    expected = np.rint(np.clip(planes, 0, 1) * np.float32(255)).astype(np.uint8).transpose(0, 2, 3, 1)
+    np.testing.assert_array_equal(pixels_of(planes), expected)
+    assert pixels_of(np.full((1, 3, 1, 1), np.nan, np.float32)).max() == 0
+    np.testing.assert_array_equal(pixels_of(planes[:, :, ::-1]), expected[:, ::-1])
+
+
+@pytest.mark.parametrize("shape", [(4, 4, 3), (1, 4, 4, 4), (1, 2, 2, 3, 3)])
+def test_what_is_no_pixels_is_refused(shape: tuple[int, ...]) -> None:
+    for dtype in (np.uint8, np.float32, np.float64):
+        for convert in (planes_of, pixels_of):
+            with pytest.raises(KernelInputError, match="they must be"):
+                convert(np.zeros(shape, dtype))

@@ -13,7 +13,7 @@
 #endif
 
 // Raised whenever a signature, a record or the meaning of an operation changes.
-#define PELLUCID_ABI 2
+#define PELLUCID_ABI 3
 
 #ifdef __cplusplus
 extern "C" {
@@ -72,6 +72,12 @@ PELLUCID_API int pellucid_degrade(
     const PellucidOp* ops, uint32_t max_ops, uint64_t count, const PellucidPicture* inputs,
     const PellucidPicture* outputs, const uint64_t* seeds, const uint64_t* samples, int threads, int variant,
     int* used_variant, PellucidFailure* failure);
+
+// Pictures of R, G, B bytes side by side to float planes (level / 255), and back (rounded, halves to even, NaN to 0).
+PELLUCID_API void pellucid_planes_from_pixels(
+    const uint8_t* pixels, uint64_t count, int32_t height, int32_t width, float* planes);
+PELLUCID_API void pellucid_pixels_from_planes(
+    const float* planes, uint64_t count, int32_t height, int32_t width, uint8_t* pixels);
 
 // One Philox 4x32-10 block, for known-answer tests.
 PELLUCID_API void pellucid_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t result[4]);

@@ -15,6 +15,7 @@ from torch import Tensor
 from engine.degrade.execute import degrade_batch
 from engine.degrade.plan import Plan, draw_plan
 from engine.degrade.recipe import Recipe, load_recipe
+from kernels.degrade import pixels_of, planes_of
 
 Crops = npt.NDArray[np.uint8]
 """(n, side, side, 3) uint8."""
@@ -45,9 +46,8 @@ class RecipeDamage:
     def __call__(self, crops: Crops, numbers: Sequence[int]) -> tuple[Crops, Crops]:
         """(targets, damaged), on the processor, in one thread."""
         plan = self.plan(numbers, crops.shape[1], crops.shape[2])
-        pictures = np.ascontiguousarray(crops.transpose(0, 3, 1, 2)).astype(np.float32) / np.float32(255)
-        damaged, targets = degrade_batch(pictures, plan, target=self.target, threads=1)
-        return self._cut(_to_bytes(targets), 1), self._cut(_to_bytes(damaged), self.recipe.scale)
+        damaged, targets = degrade_batch(planes_of(crops), plan, target=self.target, threads=1)
+        return self._cut(pixels_of(targets), 1), self._cut(pixels_of(damaged), self.recipe.scale)
 
     def on_device(self, crops: Tensor, plan: Plan) -> tuple[Tensor, Tensor]:
         """The same on the device that `crops` (n, side, side, 3) uint8 lies on."""
@@ -65,12 +65,6 @@ class RecipeDamage:
     def _cut(self, crops: Crops, scale: int) -> Crops:
         edge = self.context // scale
         return np.ascontiguousarray(crops[:, edge:-edge, edge:-edge]) if edge else crops
-
-
-def _to_bytes(pictures: npt.NDArray[np.float32]) -> Crops:
-    """(n, 3, h, w) float32 in 0..1 -> (n, h, w, 3) uint8."""
-    rounded = np.rint(np.clip(pictures, 0.0, 1.0) * np.float32(255)).astype(np.uint8)
-    return np.ascontiguousarray(rounded.transpose(0, 2, 3, 1))
 
 
 def _tensor_to_bytes(pictures: Tensor, edge: int) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import itertools
 import math
 import os
 import shutil
@@ -584,6 +583,7 @@ def _add_watch(subparsers: Subparsers) -> None:
 def run_watch(arguments: argparse.Namespace, out: Output) -> int:
     from trainer.curves import Story
     from trainer.rundir import RunFolder
+    from trainer.text_plot import draw_story
 
     run = RunFolder(find_run(arguments.name))
     story, offset = Story(), 0
@@ -597,45 +597,14 @@ def run_watch(arguments: argparse.Namespace, out: Output) -> int:
         alive = run.owner() is not None
         ends = arguments.once or (not alive and not news)
         if (news and (clear or ends)) or (ends and not clear):
-            if clear:
-                out.say("\x1b[H\x1b[2J" + text_plot(story))
-            else:
-                out.say(text_plot(story))
+            size = shutil.get_terminal_size((100, 30))
+            drawing = draw_story(story, min(size.columns - 16, 120), 8 if size.lines >= 36 else 5)
+            # Each line is cleared as it is drawn anew, and what is left below at the end: nothing flickers.
+            out.say("\x1b[H" + drawing.replace("\n", "\x1b[K\n") + "\x1b[K\x1b[J" if clear else drawing)
         if ends:
             out.line({"run": str(run.path), "state": story.state, "iteration": story.iteration})
             return DONE if story.state != "failed" else SOME_FAILED
         time.sleep(0.5)
-
-
-BLOCKS = " ▁▂▃▄▅▆▇█"
-
-
-def text_plot(story: Any, width: int = 0) -> str:
-    """The run as text: how far it is, each curve as a row of blocks, what there is to say."""
-    width = width or max(20, min(100, shutil.get_terminal_size((100, 24)).columns - 34))
-    lines = [f"{story.state}  {story.iteration}/{story.iterations}" + (f"  {story.sentence}" if story.sentence else "")]
-    if story.progress and story.state == "running":
-        lines.append(progress_line(story.progress[-1], story.iterations).strip())
-    series = story.series()
-    names = [name for name in ("loss/total", "loss/discriminator") if name in series]
-    names += sorted(name for name in series if name.startswith("validation/"))
-    for name in names:
-        values = [value for _, value in series[name]]
-        low, high = min(values), max(values)
-        buckets = _buckets(values, width)
-        spread = high - low or 1.0
-        row = "".join(BLOCKS[1 + round((value - low) / spread * 7)] for value in buckets)
-        lines.append(f"{name:<20} {values[-1]:>10.4g}  {row}")
-    lines += [f"! {text}" for text in story.warnings[-3:]]
-    return "\n".join(lines)
-
-
-def _buckets(values: Sequence[float], count: int) -> list[float]:
-    """At most `count` means of equal stretches."""
-    if len(values) <= count:
-        return list(values)
-    edges = [round(place * len(values) / count) for place in range(count + 1)]
-    return [sum(values[a:b]) / (b - a) for a, b in itertools.pairwise(edges)]
 
 
 # ---------------------------------------------------------------------------------------------------------- dataset

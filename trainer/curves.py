@@ -195,11 +195,17 @@ def write_tensorboard(story: Story, folder: Path) -> Path:
     """One event file with every series as scalars."""
     begun = story.started.time if story.started is not None else 0.0
     records = [_field(1, 1, struct.pack("<d", begun)) + _field(3, 2, b"brain.Event:2")]
+    times = {event.iteration: event.time for event in story.progress}
+    times.update({event.iteration: event.time for event in story.validations})
     for name, points in sorted(story.series().items()):
         for iteration, value in points:
             scalar = _field(1, 2, name.encode()) + _field(2, 5, struct.pack("<f", value))
             summary = _field(1, 2, scalar)
-            event = _field(1, 1, struct.pack("<d", begun)) + _field(2, 0, _varint(iteration)) + _field(5, 2, summary)
+            event = (
+                _field(1, 1, struct.pack("<d", times[iteration]))
+                + _field(2, 0, _varint(iteration))
+                + _field(5, 2, summary)
+            )
             records.append(event)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"events.out.tfevents.{int(begun)}.pellucid"

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from engine.wire_training import Event, Finished, Progress, RolledBack, RunFailed, RunStarted, Validated
-from trainer.cli import text_plot
 from trainer.curves import _masked_crc, read_story, write_csv, write_png, write_tensorboard
+from trainer.text_plot import BLOCKS, chart, draw_story, stretch_means
 
 
 def started(iteration: int, resumed: bool = True) -> RunStarted:
@@ -122,7 +122,25 @@ def test_tensorboard_files_hold_every_point(tmp_path: Path) -> None:
 
 
 def test_the_text_plot_says_how_it_stands() -> None:
-    text = text_plot(read_story(STORY), width=20)
+    text = draw_story(read_story(STORY), width=60)
     assert "finished  40/100" in text
-    assert "loss/total" in text
+    assert "40% │" in text
+    assert "loss/total 0.2" in text
+    assert "bicubic" in text
     assert "! It went wrong." in text
+    assert max(len(line) for line in text.splitlines()) <= 80
+
+
+def test_a_chart_falls_where_its_values_fall() -> None:
+    lines = chart([3.0, 2.0, 1.0, 0.0], 4, 3, 0.0, 3.0)
+    assert len(lines) == 3
+    assert [line[:12].strip(" │") for line in lines] == ["3", "", "0"]
+    tall = [sum(BLOCKS.index(line[12 + column]) for line in lines) for column in range(4)]
+    assert tall == sorted(tall, reverse=True)
+    assert tall[0] == 24
+    assert tall[-1] == 1
+
+
+def test_many_values_become_means_of_equal_stretches() -> None:
+    assert stretch_means([1.0, 3.0, 5.0, 7.0], 2) == [2.0, 6.0]
+    assert stretch_means([1.0, 2.0], 5) == [1.0, 1.0, 2.0, 2.0]

@@ -162,7 +162,7 @@ def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
 
 def test_a_detached_run_is_paused_woken_saved_and_stopped(pellucid: Run, photos: Path, tmp_path: Path) -> None:
     path = tmp_path / "r"
-    words = ["train", "quick-try", "--data", str(photos), "--run", str(path), "--detach", *SETTINGS]
+    words = ["train", "quick-try", "--data", str(photos), "--run", str(path), "--detach", "--nice", "0", *SETTINGS]
     code, lines = pellucid(*words, "--set", "stages.0.iterations=100000", "--set", "validation.every=0")
     assert code == 0
     assert lines[-1]["state"] == "running"
@@ -199,7 +199,7 @@ def test_a_detached_run_is_paused_woken_saved_and_stopped(pellucid: Run, photos:
 
 def test_a_detached_run_that_cannot_start_says_why_at_once(pellucid: Run, photos: Path, tmp_path: Path) -> None:
     path = tmp_path / "r"
-    words = ["train", "quick-try", "--data", str(photos), "--run", str(path), "--detach", *SETTINGS]
+    words = ["train", "quick-try", "--data", str(photos), "--run", str(path), "--detach", "--nice", "0", *SETTINGS]
     code, lines = pellucid(*words, "--set", "speed.device=cuda:7")
     assert code == 1
     assert "cuda:7" in str(lines[-1]["message"])

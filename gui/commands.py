@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import msgspec
+import shiboken6
 from PySide6.QtCore import QObject, QProcess, QTimer
 
 from gui.process import KEPT_LINES
@@ -31,6 +32,8 @@ def run_command(words: list[str], finished: Finished, parent: QObject, program: 
     limit.start(SECONDS * 1000)
 
     def ended(code: int, status: QProcess.ExitStatus) -> None:
+        if not shiboken6.isValid(process):
+            return  # The page went away with the command still running: nobody waits for its answer.
         limit.stop()
         out = process.readAllStandardOutput().data()
         complaint = bytes(process.readAllStandardError().data()).decode("utf-8", "replace").strip().splitlines()

@@ -202,10 +202,8 @@ QComboBox QAbstractItemView {{
   background: {c.raised}; color: {c.text}; border: 1px solid {c.border}; outline: none;
   selection-background-color: {c.accent_soft}; selection-color: {c.text};
 }}
-QSpinBox {{ padding: 0; }}
-QSpinBox:focus {{ padding: 0; }}
-QSpinBox QLineEdit {{ border: none; background: transparent; padding: 5px 8px; }}
-QSpinBox QLineEdit:focus {{ border: none; padding: 4px 7px; }}
+QSpinBox {{ padding: 4px 0; }}
+QSpinBox:focus {{ padding: 3px 0; }}
 QSpinBox::up-button, QSpinBox::down-button {{ width: 0; border: none; }}
 QRadioButton {{ spacing: 9px; }}
 QRadioButton::indicator {{

@@ -138,6 +138,7 @@ class ModelsPage(QWidget):
         words.addWidget(_text(" · ".join(rights), "muted"))
         if model.problem:
             words.addWidget(_text(model.problem, "bad"))
+        words.addStretch(1)
         row.addLayout(words, 1)
         use = QPushButton(self.tr("Use"))
         use.setAccessibleName(self.tr("Use {name}").format(name=model.name))

@@ -453,9 +453,8 @@ class RestorePage(QWidget):
     def _show_queue(self, queue: queues.Queue) -> None:
         had_rows = self.model.rowCount()
         self.model.show(queue)
-        if bool(queue.items) != bool(self.stack.currentIndex()):
-            self.stack.setCurrentIndex(1 if queue.items else 0)
-            (self.start_button if queue.items else self.drop_area.open_button).setFocus()
+        turned = bool(queue.items) != bool(self.stack.currentIndex())
+        self.stack.setCurrentIndex(1 if queue.items else 0)
         totals = queues.totals(queue)
         self._count.setText(
             self.tr("1 picture") if totals.total == 1 else self.tr("{n} pictures").format(n=totals.total)
@@ -479,6 +478,8 @@ class RestorePage(QWidget):
         elif queues.find(queue, self._current) is None and (not had_rows or self._current):
             row = min(max(0, self.list.currentIndex().row()), len(queue.items) - 1)
             self.list.setCurrentIndex(self.model.index(row))
+        if turned:
+            (self.start_button if queue.items else self.drop_area.open_button).setFocus()
         self._follow_running(queue)
         self._show_item()
 

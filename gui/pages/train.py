@@ -25,7 +25,6 @@ from PySide6.QtWidgets import (
     QPushButton,
     QRadioButton,
     QScrollArea,
-    QSpinBox,
     QStackedWidget,
     QVBoxLayout,
     QWidget,
@@ -42,6 +41,7 @@ from gui.state.recipe import DAMAGES, Amounts, Damage, adjusted, as_toml, file_n
 from gui.theme import SPACE, sized
 from gui.widgets.alpha_slider import AlphaSlider
 from gui.widgets.banner import Banner
+from gui.widgets.number_box import NumberBox
 from gui.widgets.option_card import OptionCard
 
 PURPOSES = ("my-photos", "my-photos-gan", "s2-16", "my-photos", "quick-try", "")
@@ -288,10 +288,11 @@ class TrainPage(QWidget):
         form = QFormLayout(card)
         form.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
         form.setSpacing(SPACE + 4)
+        form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         self.name_edit = QLineEdit()
-        self.iterations_number = _number(1, 10_000_000)
-        self.batch_number = _number(1, 1024)
-        self.crop_number = _number(16, 1024)
+        self.iterations_number = NumberBox(1, 10_000_000)
+        self.batch_number = NumberBox(1, 1024)
+        self.crop_number = NumberBox(16, 1024)
         self.crop_number.setSingleStep(8)
         for text, field in (
             (self.tr("&Name"), self.name_edit),
@@ -830,10 +831,3 @@ def _scrolled(inside: QWidget) -> QScrollArea:
     scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
     scroll.setWidget(inside)
     return scroll
-
-
-def _number(low: int, high: int) -> QSpinBox:
-    number = QSpinBox()
-    number.setRange(low, high)
-    number.setGroupSeparatorShown(True)
-    return number

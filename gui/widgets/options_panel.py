@@ -15,7 +15,6 @@ from PySide6.QtWidgets import (
     QLineEdit,
     QPushButton,
     QScrollArea,
-    QSpinBox,
     QVBoxLayout,
     QWidget,
 )
@@ -30,6 +29,7 @@ from gui.widgets.alpha_slider import AlphaSlider, Scores
 from gui.widgets.check_box import CheckBox
 from gui.widgets.model_box import ModelBox
 from gui.widgets.model_choice import ModelChoice
+from gui.widgets.number_box import NumberBox
 
 FORMATS = ("same", "png", "jpeg", "webp", "tiff", "avif")
 LOSSY = ("same", "jpeg", "webp", "avif")
@@ -150,8 +150,7 @@ class OptionsPanel(QScrollArea):
         self.size_box.addItem(self.tr("Width in pixels"), "width")
         self.size_box.addItem(self.tr("Height in pixels"), "height")
         self.size_box.currentIndexChanged.connect(self._size_chosen)
-        self.size_number = QSpinBox()
-        self.size_number.setRange(16, 200000)
+        self.size_number = NumberBox(16, 200_000)
         self.size_number.setAccessibleName(self.tr("Pixels"))
         self.size_number.valueChanged.connect(self._size_chosen)
         row = QHBoxLayout()
@@ -178,8 +177,7 @@ class OptionsPanel(QScrollArea):
         self.format_box.currentIndexChanged.connect(
             lambda: self._change(replace(self._options, format=self.format_box.currentData()))
         )
-        self.quality_number = QSpinBox()
-        self.quality_number.setRange(1, 100)
+        self.quality_number = NumberBox(1, 100)
         self.quality_number.setSuffix(" %")
         self.quality_number.setToolTip(self.tr("Quality of lossy formats"))
         self.quality_number.setAccessibleName(self.tr("Quality of lossy formats"))

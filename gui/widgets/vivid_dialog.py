@@ -11,12 +11,12 @@ from PySide6.QtWidgets import (
     QLabel,
     QLineEdit,
     QPushButton,
-    QSpinBox,
     QVBoxLayout,
     QWidget,
 )
 
 from gui.theme import SPACE
+from gui.widgets.number_box import NumberBox
 
 ITERATIONS = 40_000
 
@@ -41,8 +41,7 @@ class VividDialog(QDialog):
         form.setSpacing(SPACE + 4)
         self.name_edit = QLineEdit(name)
         self.name_edit.setAccessibleName(self.tr("Name"))
-        self.iterations_number = QSpinBox()
-        self.iterations_number.setRange(1, 10_000_000)
+        self.iterations_number = NumberBox(1, 10_000_000)
         self.iterations_number.setValue(ITERATIONS)
         self.iterations_number.setAccessibleName(self.tr("Iterations"))
         self.weights_edit = QLineEdit()

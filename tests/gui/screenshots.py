@@ -113,7 +113,7 @@ def prepare(work: Path, environment: dict[str, str], model: Path | None) -> None
 def take(out: Path, work: Path, look: tuple[str, int], model: str, only: str, language: str) -> None:
     """All pages in one theme at one scale; at scale two only the most telling ones."""
     theme_name, scale = look
-    from PySide6.QtWidgets import QApplication
+    from PySide6.QtWidgets import QApplication, QLabel
 
     from gui import icons, theme
     from gui.app import install_translations
@@ -177,11 +177,11 @@ def take(out: Path, work: Path, look: tuple[str, int], model: str, only: str, la
         window.use_model(pair)
         page.compare_blends()
         wait(lambda: len(page._overlays) == 5)
-        shoot("compare-blends")
+        shoot("compare-blends", in_both=False)
         page.mode_buttons["divider"].click()
     window.rail.choose(1)
     wait(lambda: len(window.models_page._samples) == len([m for m in page._models if not m.problem]))
-    shoot("models")
+    shoot("models", in_both=False)
     window.rail.choose(2)
     train = window.train_page
     shoot("train-1-purpose", in_both=False)
@@ -192,7 +192,7 @@ def take(out: Path, work: Path, look: tuple[str, int], model: str, only: str, la
     shoot("train-2-pictures", in_both=False)
     train.next_button.click()
     wait(lambda: not train._sheet_pixmap.isNull())
-    shoot("train-3-damage")
+    shoot("train-3-damage", in_both=False)
     train.next_button.click()
     wait(lambda: bool(train.config_text.toPlainText()), RUN_SECONDS)
     shoot("train-4-time", in_both=False)
@@ -207,6 +207,9 @@ def take(out: Path, work: Path, look: tuple[str, int], model: str, only: str, la
     shoot("settings", in_both=False)
     window.settings_page.tabs.setCurrentIndex(1)
     wait(lambda: bool(window.settings_page._report))
+    for label in window.settings_page.findChildren(QLabel):
+        if label.text().startswith("Linux "):
+            label.setText("Linux x86_64")  # Which kernel it was is nobody's business.
     shoot("this-computer", in_both=False)
     window.settings_page.tabs.setCurrentIndex(2)
     shoot("about", in_both=False)

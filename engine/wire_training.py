@@ -201,6 +201,9 @@ class ValidationConfig(_Config, frozen=True):
     folders: list[str] = []
     """Fixed pictures; paired folders use their own damaged files, others get the recipe with a fixed seed."""
     source: Literal["auto", "pairs", "recipe"] = "auto"
+    recipe: str = ""
+    """Damage of the pictures that bring no damaged partner; empty: data.recipe. Names what is asked of the model where
+    training adds hardships that are no part of it."""
     every: NotNegative = 1000
     """Iterations; 0: only at the end of a stage."""
     limit: NotNegative = 16

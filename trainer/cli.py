@@ -381,9 +381,10 @@ def with_absolute_paths(config: TrainingConfig) -> TrainingConfig:
         return str(Path(path).expanduser().resolve()) if path else ""
 
     replace = msgspec.structs.replace
-    recipe = config.data.recipe
-    if recipe.endswith(".toml"):
-        recipe = absolute(recipe)
+
+    def absolute_recipe(name: str) -> str:
+        return absolute(name) if name.endswith(".toml") else name
+
     stages = [
         replace(stage, losses=[replace(loss, weights_file=absolute(loss.weights_file)) for loss in stage.losses])
         for stage in config.stages
@@ -392,8 +393,16 @@ def with_absolute_paths(config: TrainingConfig) -> TrainingConfig:
         config,
         stages=stages,
         model=replace(config.model, start=absolute(config.model.start)),
-        data=replace(config.data, train=[absolute(folder) for folder in config.data.train], recipe=recipe),
-        validation=replace(config.validation, folders=[absolute(folder) for folder in config.validation.folders]),
+        data=replace(
+            config.data,
+            train=[absolute(folder) for folder in config.data.train],
+            recipe=absolute_recipe(config.data.recipe),
+        ),
+        validation=replace(
+            config.validation,
+            folders=[absolute(folder) for folder in config.validation.folders],
+            recipe=absolute_recipe(config.validation.recipe),
+        ),
     )
 
 

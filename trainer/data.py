@@ -171,9 +171,8 @@ def make_source(
 def make_validation(config: TrainingConfig, pictures: TrainingPictures) -> list[Example]:
     damage = None
     if not pictures.validation_from_files and pictures.validation:
-        damage = RecipeDamage.load(
-            config.data.recipe, config.model.scale, VALIDATION_SEED, config.data.target, orient=False
-        )
+        recipe = config.validation.recipe or config.data.recipe
+        damage = RecipeDamage.load(recipe, config.model.scale, VALIDATION_SEED, config.data.target, orient=False)
     return make_examples(
         pictures.validation, config.validation, config.model.scale, pictures.validation_from_files, damage
     )

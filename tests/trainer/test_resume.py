@@ -17,6 +17,7 @@ import msgspec
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from engine.errors import Code, PellucidError
 from engine.models.files import read_model
@@ -33,12 +34,13 @@ from engine.wire_training import (
     Stopped,
     TrainingConfig,
 )
-from tests.trainer.test_training_config import load_preset
+from tests.trainer.test_training_config import PERCEPTUAL, load_preset
 from tests.trainer.tiny import gan_stage, tiny_config, tiny_copy
 from trainer import checkpoint
 from trainer.checkpoint import load_checkpoint
 from trainer.config import preset_names
 from trainer.curves import read_story
+from trainer.perceptual import CONVOLUTIONS, WIDTHS, layer_names
 from trainer.rundir import RunFolder
 from trainer.train import Training, Wishes
 from trainer.worker import work
@@ -139,6 +141,27 @@ def test_two_stages_broken_off_anywhere_equal_one_run(photos: Path, tmp_path: Pa
 @pytest.mark.parametrize("name", preset_names())
 def test_every_preset_resumes_exactly(name: str, photos: Path, tmp_path: Path) -> None:
     check_resumes_exactly(tiny_copy(load_preset(name), photos), tmp_path, [2])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(PERCEPTUAL))
+def test_every_preset_with_a_perceptual_loss_resumes_exactly(name: str, photos: Path, tmp_path: Path) -> None:
+    features = {network: tmp_path / f"{network}.safetensors" for network in CONVOLUTIONS}
+    for network, path in features.items():
+        write_random_features(network, path)
+    check_resumes_exactly(tiny_copy(load_preset(name), photos, features=features), tmp_path, [2])
+
+
+def write_random_features(network: str, path: Path) -> None:
+    """A whole VGG of random weights, with its card."""
+    random, weights, inputs = torch.Generator().manual_seed(1), {}, 3
+    for layer, place in layer_names(network).items():
+        width = WIDTHS[int(layer[4]) - 1]
+        spread = (2 / (9 * inputs)) ** 0.5
+        weights[f"features.{place}.weight"] = torch.randn(width, inputs, 3, 3, generator=random).mul_(spread).half()
+        weights[f"features.{place}.bias"] = torch.zeros(width, dtype=torch.float16)
+        inputs = width
+    save_file(weights, path, {"convention": "torchvision"})
 
 
 def test_a_finished_run_stays_finished(photos: Path, tmp_path: Path) -> None:

@@ -133,6 +133,14 @@ def test_presets_train_the_networks_of_the_reference_systems(name: str, paramete
     assert describe_generator(load_preset(name).model).parameters == parameters
 
 
+def test_srgan_is_there_in_both_its_scales() -> None:
+    assert describe_generator(load_preset("s3").model).architecture.id == "srresnet"
+    config = load_config("s3", [f"stages.{PERCEPTUAL['s3']}.weights_file=vgg.safetensors", "model.scale=2"])
+    facts = describe_generator(config.model)
+    assert facts.architecture.scale(facts.args) == 2
+    assert facts.architecture.ranges(facts.args)[1] == "-1..1"
+
+
 def test_the_recipe_hash_follows_the_whole_configuration() -> None:
     config = TrainingConfig()
     assert recipe_hash(config) == recipe_hash(TrainingConfig())

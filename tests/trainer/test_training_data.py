@@ -3,7 +3,9 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+import msgspec
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from PIL import Image
@@ -302,3 +304,14 @@ def test_every_kind_of_picture_becomes_8_bit_rgb(mode: str, tmp_path: Path) -> N
     converted.save(tmp_path / "x.png")
     pixels = read_pixels(tmp_path / "x.png")
     assert (pixels.shape, pixels.dtype) == ((20, 24, 3), np.uint8)
+
+
+def test_validation_may_be_asked_another_damage_than_training(photos: Path) -> None:
+    def first_of(recipe: str, asked: str) -> npt.NDArray[np.uint8]:
+        config = tiny_config(photos, validation=photos, recipe=recipe)
+        validation = msgspec.structs.replace(config.validation, recipe=asked)
+        config = msgspec.structs.replace(config, validation=validation)
+        return make_validation(config, gather_pictures(config))[0].damaged
+
+    assert np.array_equal(first_of("esrgan-augment", "bicubic"), first_of("bicubic", ""))
+    assert not np.array_equal(first_of("real-esrgan", ""), first_of("bicubic", ""))

@@ -59,8 +59,11 @@ def tiny_config(
     )
 
 
-def tiny_copy(config: TrainingConfig, folder: Path, iterations: int = 4) -> TrainingConfig:
-    """A preset with everything of its own but size: few features, small crops, a handful of iterations."""
+def tiny_copy(
+    config: TrainingConfig, folder: Path, iterations: int = 4, features: dict[str, Path] | None = None
+) -> TrainingConfig:
+    """A preset with everything of its own but size: few features, small crops, a handful of iterations. `features`:
+    weights of vgg16 and vgg19; without them perceptual losses are left out."""
     small: dict[str, dict[str, int | float | str | bool | list[int]]] = {
         "compact": {"features": 8, "convolutions": 2},
         "msrresnet": {"features": 8, "blocks": 2},
@@ -76,6 +79,11 @@ def tiny_copy(config: TrainingConfig, folder: Path, iterations: int = 4) -> Trai
         if gan is not None:
             gan = replace(gan, discriminator=replace(gan.discriminator, features=4, dense=8), start_after=0)
         losses = [loss for loss in stage.losses if loss.kind != "perceptual"] or [LossConfig(kind="l2")]
+        if features is not None:
+            losses = [
+                replace(loss, weights_file=str(features[loss.network])) if loss.kind == "perceptual" else loss
+                for loss in stage.losses
+            ]
         stages.append(replace(stage, iterations=iterations, losses=losses, gan=gan))
     return replace(
         config,

@@ -6,12 +6,14 @@ from collections.abc import Callable
 
 import msgspec
 import shiboken6
-from PySide6.QtCore import QObject, QProcess, QTimer
+from PySide6.QtCore import QCoreApplication, QObject, QProcess, QTimer
 
 from gui.process import KEPT_LINES
 from gui.program import command_line
 
 SECONDS = 120
+START_SECONDS = 600
+"""Until a training has begun: importing torch on a busy machine with a cold disk takes minutes."""
 Finished = Callable[[int, bytes, str], None]
 """Gets the exit code (-1: it did not start, crashed or took too long), its output, and its last words of complaint."""
 
@@ -20,8 +22,14 @@ def command_program() -> list[str]:
     return command_line()
 
 
-def run_command(words: list[str], finished: Finished, parent: QObject, program: list[str] | None = None) -> QProcess:
-    """Start it; `finished` is called once, later. It ends with `parent`."""
+def run_command(
+    words: list[str],
+    finished: Finished,
+    parent: QObject,
+    program: list[str] | None = None,
+    seconds: float = SECONDS,
+) -> QProcess:
+    """Start it; `finished` is called once, later, at the latest after `seconds`. It ends with `parent`."""
     process = QProcess(parent)
     command = program or command_program()
     process.setProgram(command[0])
@@ -29,7 +37,7 @@ def run_command(words: list[str], finished: Finished, parent: QObject, program: 
     limit = QTimer(process)
     limit.setSingleShot(True)
     limit.timeout.connect(process.kill)
-    limit.start(SECONDS * 1000)
+    limit.start(int(seconds * 1000))
 
     def ended(code: int, status: QProcess.ExitStatus) -> None:
         if not shiboken6.isValid(process):
@@ -39,6 +47,8 @@ def run_command(words: list[str], finished: Finished, parent: QObject, program: 
         complaint = bytes(process.readAllStandardError().data()).decode("utf-8", "replace").strip().splitlines()
         process.deleteLater()
         good = status == QProcess.ExitStatus.NormalExit
+        if not good and not complaint:
+            complaint = [QCoreApplication.translate("Commands", "It took too long, or was ended from outside.")]
         finished(code if good else -1, bytes(out), "\n".join(complaint[-KEPT_LINES:]))
 
     def failed(error: QProcess.ProcessError) -> None:

@@ -39,6 +39,13 @@
         </message>
     </context>
     <context>
+        <name>Commands</name>
+        <message>
+            <source>It took too long, or was ended from outside.</source>
+            <translation>耗时过长，或被外部终止。</translation>
+        </message>
+    </context>
+    <context>
         <name>CompareView</name>
         <message>
             <source>Comparison: divider between before and after</source>

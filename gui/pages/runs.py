@@ -27,7 +27,7 @@ from PySide6.QtWidgets import (
 
 from engine import wire_training as training
 from engine.errors import PellucidError
-from gui.commands import failure_sentence, run_command
+from gui.commands import START_SECONDS, failure_sentence, run_command
 from gui.models.runs_model import RunRow, RunsModel
 from gui.pages.train import free_folder
 from gui.run_tail import RunTail, is_alive, run_folders, send_command
@@ -551,16 +551,16 @@ class RunsPage(QWidget):
         elif not is_alive(tail.folder):
             self.banner.tell(self.tr("The training goes on from its last checkpoint…"))
             self.pause_button.setEnabled(False)
-            run_command(
-                ["train", "--resume", str(tail.folder), "--detach", "--json"], self._resumed, self, self._program
-            )
+            words = ["train", "--resume", str(tail.folder), "--detach", "--json"]
+            run_command(words, self._resumed, self, self._program, START_SECONDS)
 
     def _resumed(self, code: int, output: bytes, complaint: str) -> None:
         self.pause_button.setEnabled(True)
         if code == 0:
             self.banner.hide()
         else:
-            self.banner.tell(self.tr("The training could not be continued."), "bad", complaint or output.decode())
+            why = failure_sentence(output) or complaint
+            self.banner.tell(self.tr("The training could not be continued."), "bad", why)
 
     def _send(self, command: training.Command) -> None:
         tail = self._current
@@ -621,7 +621,7 @@ class RunsPage(QWidget):
                 )
 
         words = ["train", str(path), "--run", str(folder), "--detach", "--json"]
-        run_command(words, done, self, self._program)
+        run_command(words, done, self, self._program, START_SECONDS)
 
     def blend(self) -> None:
         """Put both halves of the pair into the library and go to the slider between them."""

@@ -31,8 +31,9 @@ from PySide6.QtWidgets import (
 )
 
 from engine import wire_training as training
-from gui.commands import run_command
+from gui.commands import SECONDS, START_SECONDS, run_command
 from gui.naming import pictures_below
+from gui.run_tail import is_alive
 from gui.sentences import duration
 from gui.set_aside import Moves, put_back, set_aside
 from gui.settings import write_whole
@@ -698,7 +699,7 @@ class TrainPage(QWidget):
 
         def done(code: int, records: list[dict[str, Any]], complaint: str) -> None:
             self.next_button.setEnabled(True)
-            if code == 0:
+            if code == 0 or is_alive(folder):
                 self.banner.hide()
                 self._show_step(0)
                 self.started.emit(str(folder))
@@ -727,7 +728,8 @@ class TrainPage(QWidget):
                 del self._running[task]
                 done(code, _records(output), complaint)
 
-        process = run_command([*words, "--json"], finished, self, self._program)
+        seconds = START_SECONDS if task in ("start", "estimate") else SECONDS
+        process = run_command([*words, "--json"], finished, self, self._program, seconds)
         self._running[task] = process
 
     def _end(self, task: str) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from engine.errors import Code, PellucidError
 from engine.wire import RestoreOptions
 
 
-def check_options(options: RestoreOptions) -> None:
-    """Raises PellucidError(USAGE) with the name, the value and the limits of the first that cannot be."""
+def check_options(options: RestoreOptions, spell: Callable[[str], str] = "The option {}".format) -> None:
+    """Raises PellucidError(USAGE) with the name, the value and the limits of the first that cannot be.
+
+    `spell`: what the user knows an option by, from its name here.
+    """
     size = options.size
     box = size.fit or (None, None)
     for name, value, low, high in (
@@ -27,9 +32,9 @@ def check_options(options: RestoreOptions) -> None:
             # Cut, not rounded: a whole number of hundreds of digits fits into no float.
             raise PellucidError(
                 Code.USAGE,
-                f"The option {name} is {str(value)[:20]}; it goes from {low:.10g} to {high:.10g}.",
+                f"{spell(name)} is {str(value)[:20]}; it goes from {low:.10g} to {high:.10g}.",
                 option=name,
             )
     for name, text in (("model", options.model), ("partner", options.partner), ("name", options.name)):
         if len(text) > 1000 or "\0" in text:
-            raise PellucidError(Code.USAGE, f"The option {name} is too long or holds a zero byte.", option=name)
+            raise PellucidError(Code.USAGE, f"{spell(name)} is too long or holds a zero byte.", option=name)

@@ -152,7 +152,7 @@ def options_from(arguments: argparse.Namespace) -> RestoreOptions:
         name=arguments.name,
         max_megapixels=arguments.max_megapixels,
     )
-    check_options(options)
+    check_options(options, spell=lambda name: "--" + name.removeprefix("size.").replace("_", "-"))
     return options
 
 

@@ -80,7 +80,7 @@ UNWANTED: Final = tuple(
         r"(^|/)(nvidia|triton)/|lib(cudart|cublas|cudnn|cufft|curand|cusolver|cusparse|nccl|nvrtc|nvJitLink|nvinfer)",
         r"pellucid_cuda",
         # What a model would be compiled with.
-        r"^torch/(include|test|share)/|^torch/lib/.*\.(a|lib)$|^torch/lib/libtorch_(test|global)|^torch/utils/model_dump",
+        r"^torch/(include|test|share)/|^torch/lib/.*\.(a|lib)$|^torch/lib/libtorch_test|^torch/utils/model_dump",
         r"^torch/lib/lib(aoti|c10d_cuda|jitbackend|backend_with|torchbind)[^/]*$",
         r"^torch/bin/(?!torch_shm_manager)",
         r"^functorch/",

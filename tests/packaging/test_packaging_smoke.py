@@ -105,6 +105,7 @@ def test_pruning_takes_what_is_not_needed_and_leaves_what_is() -> None:
         "torch/bin/torch_shm_manager",
         "torch/testing/_internal/common_utils.py",
         "torch/lib/libtorch_cpu.so",
+        "torch/lib/libtorch_global_deps.so",
         "kernels/libpellucid_cpu.so",
         "engine/models/bundled/photo-compact.safetensors",
         "numpy.libs/libscipy_openblas64_-32a4b2a6.so",

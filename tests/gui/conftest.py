@@ -31,6 +31,14 @@ def own_runtime_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: py
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
 
 
+@pytest.fixture(autouse=True)
+def empty_clipboard() -> Iterator[None]:
+    """What Python has put there must not outlive Python: Qt frees it after the interpreter, and crashes."""
+    yield
+    if QApplication.instance() is not None:
+        QApplication.clipboard().clear()
+
+
 @pytest.fixture
 def fake() -> Callable[[str], list[str]]:
     """The program of a fake, by its file's name."""

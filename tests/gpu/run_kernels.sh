@@ -17,20 +17,22 @@ cp "$build"/libpellucid_*.so kernels/
 trap 'rm -f kernels/libpellucid_cpu.so kernels/libpellucid_cuda.so; rm -rf "$build"' EXIT
 
 echo "== bytes"
-timeout 120 "$python" tests/gpu/check_kernels.py || failed=1
+timeout 60 "$python" tests/gpu/check_kernels.py || failed=1
 if "$python" -c 'import pytest, hypothesis' 2>/dev/null; then
-  timeout 180 "$python" -m pytest tests/gpu/test_kernels_gpu.py -q 2>&1 | tail -5
+  timeout 60 "$python" -m pytest tests/gpu/test_kernels_gpu.py -q 2>&1 | tail -5
 fi
+echo "== speed"
+timeout 200 "$python" tests/gpu/bench_kernels.py --seconds "${SECONDS_EACH:-2}" \
+  --json "$out/bench_kernels.json" || failed=1
 sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda/bin/compute-sanitizer 2>/dev/null)
 if [ -n "$sanitizer" ]; then
   for tool in memcheck racecheck initcheck synccheck; do
     echo "== compute-sanitizer $tool"
-    timeout 200 "$sanitizer" --tool "$tool" --error-exitcode 9 "$python" tests/gpu/check_kernels.py --small 2>&1 | tail -4
+    timeout 90 "$sanitizer" --tool "$tool" --error-exitcode 9 \
+      "$python" tests/gpu/check_kernels.py --small 2>&1 | tail -4
     [ "${PIPESTATUS[0]}" -eq 0 ] || { echo "$tool: not clean, or could not run here"; failed=1; }
   done
 else
   echo "compute-sanitizer is not there"
 fi
-echo "== speed"
-timeout 240 "$python" tests/gpu/bench_kernels.py --seconds "${SECONDS_EACH:-2}" --json "$out/bench_kernels.json" || failed=1
 exit $failed

@@ -16,9 +16,18 @@ from PySide6.QtGui import (
     QDropEvent,
     QGuiApplication,
     QImage,
+    QKeyEvent,
     QKeySequence,
 )
-from PySide6.QtWidgets import QApplication, QHBoxLayout, QLineEdit, QMainWindow, QStackedWidget, QWidget
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QApplication,
+    QHBoxLayout,
+    QLineEdit,
+    QMainWindow,
+    QStackedWidget,
+    QWidget,
+)
 
 from engine import wire
 from gui import settings as settings_file
@@ -332,6 +341,14 @@ class Window(QMainWindow):
                     self.restore_page.banner.tell(self.tr("The pasted picture could not be kept on disk."), "bad")
                 return True
         return False
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """The enter key presses the button that has the focus, as in dialogs."""
+        focused = QApplication.focusWidget()
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and isinstance(focused, QAbstractButton):
+            focused.click()
+        else:
+            super().keyPressEvent(event)
 
     # The end
 

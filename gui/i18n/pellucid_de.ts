@@ -478,6 +478,10 @@
             <source>Pages</source>
             <translation>Seiten</translation>
         </message>
+        <message>
+            <source>Page: {name}</source>
+            <translation>Seite: {name}</translation>
+        </message>
     </context>
     <context>
         <name>RestorePage</name>

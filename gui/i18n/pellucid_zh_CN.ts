@@ -478,6 +478,10 @@
             <source>Pages</source>
             <translation>页面</translation>
         </message>
+        <message>
+            <source>Page: {name}</source>
+            <translation>页面：{name}</translation>
+        </message>
     </context>
     <context>
         <name>RestorePage</name>

@@ -72,6 +72,7 @@ class Rail(QFrame):
             if number == len(entries) - 1:
                 layout.addStretch(1)
             button = RailButton(name, label)
+            button.setAccessibleName(self.tr("Page: {name}").format(name=label))
             self._group.addButton(button, number)
             layout.addWidget(button)
         self._group.idToggled.connect(lambda number, on: self.chosen.emit(number) if on else None)

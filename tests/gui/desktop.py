@@ -72,6 +72,7 @@ class Watched(gui.window.Window):
             "overlays": sorted(self.restore_page._overlays),
             "active": self.isActiveWindow(),
             "model": self.settings.options.model,
+            "alpha": self.settings.options.alpha,
             "partner": self.settings.options.partner,
             "models": [model.name for model in self.restore_page._models],
             "train": self._train(),

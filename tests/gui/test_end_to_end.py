@@ -72,6 +72,34 @@ def test_the_divider_and_the_keys_work_with_a_real_hand(desktop: Desktop, tmp_pa
     assert desktop.program.wait(10) == 0
 
 
+def test_a_picture_is_opened_restored_and_compared_by_keyboard_alone(desktop: Desktop, tmp_path: Path) -> None:
+    path = picture(tmp_path / "in" / "a b.png")
+    desktop.start(at_once=False)
+    desktop.do("key", "Return")  # The button to open pictures has the focus from the start.
+    desktop.wait(lambda state: state["dialog"] == "QFileDialog")
+    desktop.type(path)
+    desktop.do("key", "Return")
+    desktop.wait(lambda state: state["overlays"] == ["live"] and bool(state["models"]))
+    desktop.tab_to("Blend between faithful and vivid, percent")
+    for _step in range(4):
+        desktop.do("key", "Right")
+    desktop.wait(lambda state: state["alpha"] == 0.2)
+    desktop.tab_to("Restore")
+    desktop.do("key", "space")
+    desktop.wait(lambda state: done(state, 1) and bool(state["result"]))
+    desktop.tab_to("Comparison: divider between before and after")
+    for _step in range(5):
+        desktop.do("key", "period")
+    desktop.wait(lambda state: abs(float(state["split"]) - 0.6) < 0.001)  # type: ignore[arg-type]
+    desktop.do("key", "f")
+    desktop.wait(lambda state: state["mode"] == "flicker")
+    desktop.do("key", "ctrl+q")
+    assert desktop.program is not None
+    assert desktop.program.wait(10) == 0
+    with Image.open(tmp_path / "in" / "Pellucid" / "a b_fake_x4.png") as result:
+        assert result.size == (480, 360)
+
+
 def test_a_pasted_picture_from_another_program_is_restored(desktop: Desktop, tmp_path: Path) -> None:
     path = picture(tmp_path / "in" / "a.png")
     desktop.start()

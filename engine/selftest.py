@@ -88,6 +88,7 @@ def checks() -> Iterator[tuple[str, Check]]:
     yield "bicubic restore", _restores_golden
     for report in backend_reports():
         yield f"backend {report.name}", _computes(report.name)
+    yield "foreign networks", _knows_foreign_networks
     yield "library", _lists_models
     for entry in list_models():
         if entry.bundled and entry.path is not None:
@@ -302,6 +303,22 @@ def _computes(backend: str) -> Check:
         return ", ".join(dict.fromkeys(said))
 
     return check
+
+
+def _knows_foreign_networks(_: Path) -> str:
+    import importlib.util
+
+    if importlib.util.find_spec("spandrel") is None:
+        raise LeftOut("the package spandrel is not installed.")
+    from engine.models.foreign import import_spandrel
+
+    declared = import_spandrel()
+    import spandrel
+
+    names = [support.architecture.name for support in spandrel.MAIN_REGISTRY.architectures("insertion")]
+    del declared
+    _expect(len(names) >= 40, f"only {len(names)} are known")
+    return f"{len(names)} of them"
 
 
 def _lists_models(_: Path) -> str:

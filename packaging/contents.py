@@ -78,7 +78,9 @@ UNWANTED: Final = tuple(
     for pattern in (
         # NVIDIA's licences do not allow it, and a CPU build of torch does not need it.
         r"(^|/)(nvidia|triton)/|lib(cudart|cublas|cudnn|cufft|curand|cusolver|cusparse|nccl|nvrtc|nvJitLink|nvinfer)",
-        r"pellucid_cuda",
+        r"pellucid_cuda|lib(nvjpeg|npp|cupti)",
+        # torchvision's compiled half: built for NVIDIA's libraries, and the engine does without it.
+        r"^torchvision/(_C|image)\.|^torchvision\.libs/",
         # What a model would be compiled with.
         r"^torch/(include|test|share)/|^torch/lib/.*\.(a|lib)$|^torch/lib/libtorch_test|^torch/utils/model_dump",
         r"^torch/lib/lib(aoti|c10d_cuda|jitbackend|backend_with|torchbind)[^/]*$",

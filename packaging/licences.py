@@ -34,6 +34,11 @@ FORBIDDEN: Final = {
     "libcudnn": "NVIDIA's licence",
     "libnvinfer": "NVIDIA's licence",
     "libnccl": "an NVIDIA component",
+    **dict.fromkeys(
+        ("libnvjpeg", "libnvrtc", "libnvJitLink", "libnpp", "libcupti", "libcufft", "libcurand", "libcusolver"),
+        "NVIDIA's licence",
+    ),
+    "libcusparse": "NVIDIA's licence",
     "nvidia": "NVIDIA's licence",
 }
 """Beginnings of file names that must not be in a bundle, and why."""

@@ -127,6 +127,8 @@ def test_pruning_takes_what_is_not_needed_and_leaves_what_is() -> None:
         "kernels/libpellucid_cuda.so",
         "nvidia/cublas/lib/libcublas.so.12",
         "libcudart-abc.so.12",
+        "torchvision/_C.so",
+        "torchvision.libs/libnvjpeg.36e11081.so.13",
         "libstdc++.so.6",
         "libX11.so.6",
         "numpy-2.4.6.dist-info/RECORD",
@@ -159,7 +161,8 @@ def test_what_must_not_be_shipped_is_refused() -> None:
     refuse_forbidden(["_internal/numpy/core.so", "_internal/openvino/libs/libopenvino.so"])
     for name in (
         "_internal/libreadline.so.8",
-        "_internal/nvidia/cudnn/lib/x.so",
+        "_internal/nvidia/cudnn/x.so",
+        "_internal/x.libs/libnvjpeg.so.13",
         "_internal/torch/lib/libcudart.so.12",
     ):
         with pytest.raises(UntracedFiles, match=re.escape(name)):

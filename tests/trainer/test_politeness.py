@@ -20,13 +20,17 @@ AUTOGROUP = Path("/proc/self/autogroup")
 needs_autogroups = pytest.mark.skipif(not AUTOGROUP.exists(), reason="this kernel has no autogroups")
 
 
-def niceness_of_session(pid: int) -> int:
-    found = re.search(r"nice (-?\d+)", Path(f"/proc/{pid}/autogroup").read_text(encoding="ascii"))
-    assert found is not None
-    return int(found[1])
+def told_niceness(autogroup: str) -> int | None:
+    """None: the process belongs to no session's group, as what a machine's own init started does."""
+    found = re.search(r"nice (-?\d+)", autogroup)
+    return int(found[1]) if found else None
 
 
-def give_way(niceness: int, own_session: bool) -> tuple[int, int]:
+def niceness_of_session(pid: int) -> int | None:
+    return told_niceness(Path(f"/proc/{pid}/autogroup").read_text(encoding="ascii"))
+
+
+def give_way(niceness: int, own_session: bool) -> tuple[int, int | None]:
     """Niceness of a process and of its session after it has given way."""
     program = (
         f"import os; from trainer.priority import give_way; give_way({niceness});"
@@ -35,7 +39,7 @@ def give_way(niceness: int, own_session: bool) -> tuple[int, int]:
     told = subprocess.run(
         [sys.executable, "-c", program], start_new_session=own_session, capture_output=True, text=True, check=True
     ).stdout.split("\n", 1)
-    return int(told[0]), int(told[1].split("nice")[1])
+    return int(told[0]), told_niceness(told[1])
 
 
 @needs_autogroups

@@ -116,6 +116,7 @@ class Watched(gui.window.Window):
             "previews": sum(len(some) for some in tail.run.previews.values()),
             "models": list(tail.run.models),
             "banner": page.banner.text(),
+            "pause": page.pause_button.text(),
             "enabled": [action.isEnabled() for action in (page.gan_action, page.blend_action)],
         }
 

@@ -42,17 +42,36 @@ def parameter_shapes(args: CompactArgs) -> Shapes:
 
 
 def torch_module(args: CompactArgs) -> torch.nn.Module:
+    import torch
     from torch import nn
     from torch.nn import functional
+
+    def convolution(inputs: int, outputs: int, share: float) -> nn.Conv2d:
+        """Begins as `share` of random weights that keep the spread of what passes through."""
+        layer = nn.Conv2d(inputs, outputs, 3, padding=1)
+        nn.init.kaiming_normal_(layer.weight, a=0.25)
+        layer.weight.data.mul_(share)
+        assert layer.bias is not None
+        layer.bias.data.zero_()
+        return layer
+
+    def passing_on() -> nn.Conv2d:
+        """Begins by handing on what it gets, but for a little. There is no way around these layers: sixteen random
+        ones would scatter each pixel over its whole neighbourhood, and learning would begin by gathering it again."""
+        layer = convolution(args.features, args.features, 0.1)
+        with torch.no_grad():
+            layer.weight.add_(nn.init.dirac_(torch.empty_like(layer.weight)))
+        return layer
 
     class Compact(nn.Module):
         def __init__(self) -> None:
             super().__init__()
             layers: list[nn.Module] = []
             for i in range(args.convolutions + 1):
-                layers.append(nn.Conv2d(3 if i == 0 else args.features, args.features, 3, padding=1))
+                layers.append(convolution(3, args.features, 1.0) if i == 0 else passing_on())
                 layers.append(nn.PReLU(args.features))
-            layers.append(nn.Conv2d(args.features, 3 * args.scale**2, 3, padding=1))
+            # Little detail at first: the enlarged input is a fair guess.
+            layers.append(convolution(args.features, 3 * args.scale**2, 0.1))
             self.body = nn.ModuleList(layers)
 
         def forward(self, picture: torch.Tensor) -> torch.Tensor:

@@ -549,6 +549,9 @@ class Training:
             )
         self._scores = scores.metrics
         trouble = self._watchdog.see_validation(scores.metrics.get("psnr"))
+        standstill = self._watchdog.see_standstill(scores.metrics.get("psnr"), scores.baseline.get("psnr"))
+        if standstill is not None:
+            self._report(Warned(time=time.time(), text=standstill))
         if best and trouble is None:
             place.best = value
             save_checkpoint(

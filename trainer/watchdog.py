@@ -11,6 +11,8 @@ _MEMORY = 0.99
 """Weight of the past in the running means: about the last hundred steps."""
 _SETTLING = 200
 """Steps before the running mean of colours is believed."""
+_STILL_DB, _STILL_TIMES = 1e-3, 2
+"""A network that learns moves its validation by more than this; so many times in a row it did not: it stands still."""
 
 
 class Watchdog:
@@ -26,6 +28,8 @@ class Watchdog:
         self._shift = [0.0, 0.0, 0.0]
         self._sure_for = 0
         self._best: float | None = None
+        self._last: float | None = None
+        self._still = 0
 
     def see_step(self, losses: Mapping[str, float], colour_shift: tuple[float, float, float]) -> str | None:
         """A sentence when the run should be rolled back."""
@@ -61,11 +65,34 @@ class Watchdog:
             return f"Validation has fallen to {psnr:.2f} dB, from {best:.2f} dB at its best."
         return None
 
+    def see_standstill(self, psnr: float | None, bicubic: float | None) -> str | None:
+        """A sentence, once, when the network has died: no roll-back would revive it."""
+        if psnr is None or bicubic is None:
+            return None
+        stands = self._last is not None and abs(psnr - self._last) < _STILL_DB and psnr < bicubic
+        self._last = psnr
+        self._still = self._still + 1 if stands else 0
+        if self._still != _STILL_TIMES:
+            return None
+        return (
+            f"The network has stopped learning: validation stands still at {psnr:.2f} dB, below the "
+            f"{bicubic:.2f} dB of a bicubic enlargement. Stop it, and start anew with a lower learning rate."
+        )
+
     def state_dict(self) -> dict[str, Any]:
-        return {"steps": self._steps, "shift": self._shift, "sure_for": self._sure_for, "best": self._best}
+        return {
+            "steps": self._steps,
+            "shift": self._shift,
+            "sure_for": self._sure_for,
+            "best": self._best,
+            "last": self._last,
+            "still": self._still,
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self._steps = state["steps"]
         self._shift = list(state["shift"])
         self._sure_for = state["sure_for"]
         self._best = state["best"]
+        self._last = state.get("last")
+        self._still = state.get("still", 0)

@@ -58,6 +58,22 @@ def test_a_fall_of_validation_is_measured_against_its_best() -> None:
     assert "25.00 dB" in (watchdog.see_validation(23.9) or "")
 
 
+def test_a_network_that_stands_still_below_bicubic_is_told_once_and_the_way_out_with_it() -> None:
+    watchdog = Watchdog(SafetyConfig())
+    told = [watchdog.see_standstill(psnr, 28.43) for psnr in (26.1, 26.25827, 26.25827, 26.25827, 26.25827)]
+    assert [sentence is not None for sentence in told] == [False, False, False, True, False]
+    assert "26.26 dB" in (told[3] or "")
+    assert "lower learning rate" in (told[3] or "")
+
+
+def test_a_network_that_moves_or_beats_bicubic_does_not_stand_still() -> None:
+    watchdog = Watchdog(SafetyConfig())
+    assert not any(watchdog.see_standstill(26.0 + 0.002 * number, 28.43) for number in range(20))
+    assert not any(watchdog.see_standstill(29.0, 28.43) for _ in range(20))
+    assert watchdog.see_standstill(None, 28.43) is None
+    assert watchdog.see_standstill(26.0, None) is None
+
+
 def test_its_memory_survives_a_checkpoint() -> None:
     one, two = Watchdog(SafetyConfig()), Watchdog(SafetyConfig())
     for _ in range(50):

@@ -26,6 +26,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.gui.screen import Screen
+
 ROOT = Path(__file__).parent.parent.parent
 FRAMES = 120
 STARTER = """
@@ -77,21 +79,11 @@ def own_home() -> Iterator[Path]:
 
 @contextmanager
 def x_server() -> Iterator[dict[str, str]]:
-    read, write = os.pipe()
-    server = subprocess.Popen(
-        ["Xvfb", "-displayfd", str(write), "-screen", "0", "1280x800x24", "-nolisten", "tcp"],
-        pass_fds=[write], stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    os.close(write)
-    with os.fdopen(read) as pipe:
-        environment = {**os.environ, "DISPLAY": f":{pipe.readline().strip()}"}
-    manager = subprocess.Popen(["openbox"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    made = Screen()
     try:
-        yield environment
+        yield made.environment
     finally:
-        for process in (manager, server):
-            process.terminate()
-            process.wait(10)
+        made.close()
 
 
 def start(home: Path, chosen: argparse.Namespace) -> dict[str, float]:

@@ -10,35 +10,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-TOOLS = ("Xvfb", "openbox", "xdotool", "xclip")
+from tests.gui import screen
+
+TOOLS = (*screen.TOOLS, "xclip")
 ROOT = Path(__file__).parent.parent.parent
 FAKES = Path(__file__).parent / "fakes"
 PATIENCE = 40.0
-
-DRAG_SOURCE = """
-import sys
-from PySide6.QtCore import QMimeData, Qt, QTimer, QUrl
-from PySide6.QtGui import QDrag
-from PySide6.QtWidgets import QApplication, QLabel
-
-class Source(QLabel):
-    def mouseMoveEvent(self, event):
-        drag = QDrag(self)
-        data = QMimeData()
-        data.setUrls([QUrl.fromLocalFile(path) for path in sys.argv[1:]])
-        drag.setMimeData(data)
-        print("RESULT", drag.exec(Qt.DropAction.CopyAction).name, flush=True)
-        QTimer.singleShot(1000, QApplication.quit)  # Until then it serves what the target asks for.
-
-app = QApplication(sys.argv[:1])
-source = Source("drag me")
-source.setWindowFlags(Qt.WindowType.X11BypassWindowManagerHint | Qt.WindowType.FramelessWindowHint)
-source.setGeometry(20, 20, 100, 60)
-source.show()
-source.raise_()
-print("READY", flush=True)
-app.exec()
-"""
 
 SITTER = """
 import json, os, sys
@@ -131,21 +108,12 @@ class Desktop:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.state_file = folder / "state.json"
-        read, write = os.pipe()
-        self.server = subprocess.Popen(
-            ["Xvfb", "-displayfd", str(write), "-screen", "0", "1280x800x24", "-nolisten", "tcp"],
-            pass_fds=[write],
-            stderr=subprocess.DEVNULL,
-        )
-        os.close(write)
-        with os.fdopen(read) as pipe:
-            display = pipe.readline().strip()
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("QT_", "WAYLAND"))}
         runtime = folder / "runtime"
         runtime.mkdir(mode=0o700)
+        self.screen = screen.Screen(clean)
         self.environment = {
-            **clean,
-            "DISPLAY": f":{display}",
+            **self.screen.environment,
             "LC_ALL": "C.UTF-8",
             "XDG_RUNTIME_DIR": str(runtime),
             "PYTHONPATH": str(ROOT),
@@ -153,7 +121,6 @@ class Desktop:
             "FAKE_COMMAND": str(FAKES / "command.py"),
             "STATE_FILE": str(self.state_file),
         }
-        self.manager = subprocess.Popen(["openbox"], env=self.environment, stderr=subprocess.DEVNULL)
         self.program: subprocess.Popen[bytes] | None = None
 
     def start(self, *files: str, delay: float = 0.01, at_once: bool = True) -> None:
@@ -206,34 +173,21 @@ class Desktop:
         return self.wait(lambda _state: self.state_file.stat().st_mtime_ns > before)
 
     def do(self, *words: object) -> None:
-        subprocess.run(["xdotool", *map(str, words)], env=self.environment, check=True)
+        self.screen.do(*words)
 
     def drag(self, begin: tuple[int, int], end: tuple[int, int]) -> None:
-        self.do("mousemove", *begin, "mousedown", 1)
-        for step in range(1, 9):
-            x, y = (round(b + (e - b) * step / 8) for b, e in zip(begin, end, strict=True))
-            self.do("mousemove", "--sync", x, y)
-            time.sleep(0.02)
-        self.do("mouseup", 1)
+        self.screen.drag(begin, end)
 
     def drag_files_in(self, *files: str) -> str:
         """What the source is told: CopyAction when the window took them."""
-        source = subprocess.Popen(
-            [sys.executable, "-c", DRAG_SOURCE, *files], env=self.environment, stdout=subprocess.PIPE, text=True
-        )
-        assert source.stdout is not None
-        assert source.stdout.readline() == "READY\n"
-        time.sleep(0.2)
-        self.drag((60, 50), (640, 400))
-        answer, _nothing = source.communicate(timeout=20)
-        return answer.split()[1]
+        return self.screen.drag_files(*files, end=(640, 400))[0]
 
     def close(self) -> None:
-        for process in (self.program, self.manager, self.server):
-            if process is not None and process.poll() is None:
-                process.terminate()
-                try:
-                    process.wait(5)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait(5)
+        if self.program is not None and self.program.poll() is None:
+            self.program.terminate()
+            try:
+                self.program.wait(5)
+            except subprocess.TimeoutExpired:
+                self.program.kill()
+                self.program.wait(5)
+        self.screen.close()

@@ -80,6 +80,13 @@ written. libheif and libde265 are used under the GNU Lesser General Public Licen
 libraries (_internal/pillow_heif.libs) that you may replace as said of Qt.
 """
 
+MODEL_TERMS: Final = {
+    "CC-BY-SA-4.0": "https://creativecommons.org/licenses/by-sa/4.0/",
+    "CC-BY-4.0": "https://creativecommons.org/licenses/by/4.0/",
+    "CC0-1.0": "https://creativecommons.org/publicdomain/zero/1.0/",
+    "Apache-2.0": "as Pellucid itself",
+}
+"""Licences that a model that comes along may have, and where their text is."""
 
 CONTENTS: Final = ("_internal/", "Contents/Frameworks/", "Contents/Resources/", "Contents/MacOS/")
 """Where files lie in a bundle, on every system."""
@@ -98,6 +105,7 @@ class Component:
     licence: str
     texts: tuple[str, ...]
     package_url: str = ""
+    kind: str = "library"
     files: list[str] = field(default_factory=list, compare=False)
 
     @property
@@ -139,6 +147,7 @@ def read_components(analysis: Path, bundle: Path) -> list[Component]:
     bootloader = _distribution_component(metadata.distribution("pyinstaller"))
     components.setdefault("pyinstaller", bootloader)
     components.setdefault("python", _python_component())
+    components.update((path.name, _model_component(path)) for path in sorted(bundle.rglob("*.safetensors")))
     return sorted(components.values(), key=lambda component: component.name.lower())
 
 
@@ -207,7 +216,7 @@ def _reference(component: Component) -> str:
 
 
 def _sbom_entry(component: Component) -> dict[str, Any]:
-    entry: dict[str, Any] = {"type": "library", "bom-ref": _reference(component), "name": component.name}
+    entry: dict[str, Any] = {"type": component.kind, "bom-ref": _reference(component), "name": component.name}
     if component.version:
         entry["version"] = component.version
     entry["licenses"] = [{"license": {"name": component.licence}}]
@@ -320,6 +329,18 @@ def _python_component() -> Component:
         raise UntracedFiles("The text of Python's own licence was not found beside its standard library.")
     version = ".".join(map(str, sys.version_info[:3]))
     return Component("Python", version, "PSF-2.0", (text,), f"pkg:generic/python@{version}")
+
+
+def _model_component(path: Path) -> Component:
+    """What the card in the header of the file says of its licence, and of whose pictures it was trained on."""
+    with path.open("rb") as file:
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    card = json.loads(header["__metadata__"]["pellucid"])
+    if card["licence"] not in MODEL_TERMS or not card["attribution"]:
+        raise UntracedFiles(f"The card of {path.name} names no licence of MODEL_TERMS, or not whose pictures it knows.")
+    terms = f"{card['licence']}, {MODEL_TERMS[card['licence']]}"
+    text = "\n".join([f"The model {card['name']} is under {terms}.", "It was made with:", *card["attribution"]])
+    return Component(card["name"], "", card["licence"], (text,), kind="machine-learning-model")
 
 
 def _system_packages(paths: Iterable[Path]) -> dict[Path, str]:

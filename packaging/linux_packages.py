@@ -219,8 +219,11 @@ def make_portable(bundle: Path, edition: str, version: str, epoch: int, parts: P
     _write_share(root / "share", bundle / "pellucid", version, epoch, parts)
     shutil.copyfile(HERE / "linux" / "portable-readme.txt", root / "README.txt")
     target = dist / f"{name}.tar.zst"
-    tar = ["tar", "--sort=name", f"--mtime=@{epoch}", "--owner=0", "--group=0", "--numeric-owner", "-cf", "-", name]
-    with subprocess.Popen(tar, cwd=root.parent, stdout=subprocess.PIPE) as packing:
+    # The program first: on a disk that is full it is whole, and says what is missing; an empty one would say nothing.
+    first = ["--no-recursion", name, f"{name}/pellucid", "--recursion", f"{name}/README.txt"]
+    rest = [f"{name}/_internal", f"{name}/share"]
+    tar = ["tar", "--sort=name", f"--mtime=@{epoch}", "--owner=0", "--group=0", "--numeric-owner", "-cf", "-"]
+    with subprocess.Popen([*tar, *first, *rest], cwd=root.parent, stdout=subprocess.PIPE) as packing:
         squeeze = ["zstd", "-10", "-T0", "--quiet", "--force", "-o", str(target)]
         subprocess.run(squeeze, stdin=packing.stdout, check=True)
     if packing.returncode:

@@ -18,9 +18,12 @@ import subprocess
 import sys
 import tomllib
 import xml.etree.ElementTree
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGING = ROOT / "packaging"
@@ -46,6 +49,82 @@ def test_the_spec_and_every_script_parse() -> None:
         compile(path.read_text("utf-8"), str(path), "exec")
 
 
+class Recorded(SimpleNamespace):
+    """What the spec asked PyInstaller for."""
+
+
+def run_spec(edition: str, parts: Path, monkeypatch: pytest.MonkeyPatch) -> list[Recorded]:
+    """The spec as PyInstaller runs it, with PyInstaller's words recorded; a build of a minute in a millisecond."""
+    asked: list[Recorded] = []
+
+    def record(kind: str, **more: object) -> Callable[..., Recorded]:
+        def called(*arguments: object, **options: object) -> Recorded:
+            asked.append(Recorded(kind=kind, arguments=arguments, options=options, **more))
+            return asked[-1]
+
+        return called
+
+    def collect_submodules(package: str) -> list[str]:
+        assert importlib.util.find_spec(package) is not None, package
+        return [package]
+
+    hooks = ModuleType("PyInstaller.utils.hooks")
+    vars(hooks).update(
+        collect_submodules=collect_submodules,
+        collect_data_files=lambda package, excludes: [(f"/src/{package}/x.toml", package)],
+        collect_dynamic_libs=lambda package, **_options: [(f"/src/{package}/libnvrtc.so.13", package)],
+        copy_metadata=lambda name: [(importlib.metadata.version(name), f"{name}.dist-info")],
+    )
+    for name in ("PyInstaller", "PyInstaller.utils"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    monkeypatch.setitem(sys.modules, hooks.__name__, hooks)
+    found = {
+        "binaries": [("a.so", "/src/a.so", "BINARY"), ("pillow_heif.libs/libx265-1.so.9", "/src/x265.so", "BINARY")],
+        "datas": [("torch/include/a.h", "/src/a.h", "DATA")],
+        "pure": [("gui", "/src/gui.py", "PYMODULE"), ("built-in", "-", "PYMODULE")],
+        "scripts": [],
+    }
+    (parts / "libx265-1.so.9").write_text("stand-in")
+    for name, value in {"EDITION": edition, "PARTS": str(parts), "VERSION": "0.1.0"}.items():
+        monkeypatch.setenv(f"PELLUCID_{name}", value)
+    given = {kind: record(kind) for kind in ("PYZ", "EXE", "COLLECT", "BUNDLE")}
+    spec = PACKAGING / "pellucid.spec"
+    given |= {"Analysis": record("Analysis", **found), "SPECPATH": str(PACKAGING)}  # type: ignore[dict-item]
+    exec(compile(spec.read_text("utf-8"), str(spec), "exec"), given)
+    return asked
+
+
+@pytest.mark.parametrize("edition", ["restore", "full"])
+def test_the_spec_asks_for_the_program_and_its_parts(
+    edition: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    analysis, _modules, program, *_twin, bundle = run_spec(edition, tmp_path, monkeypatch)
+    [script] = analysis.arguments[0]
+    assert Path(script).is_file(), script
+    hidden = set(analysis.options["hiddenimports"])
+    assert {"engine", "gui", "kernels", "imagecodecs._jpeg8"} <= hidden
+    assert ("trainer" in hidden) == ("spandrel" in hidden) == (edition == "full")
+    assert ("torch" in analysis.options["excludes"]) == (edition == "restore")
+    places = [Path(source).name for source, _ in analysis.options["datas"]]
+    assert {"build-facts.json", "LICENSE", "NOTICE", "x.toml"} <= set(places)
+    assert analysis.options["binaries"] == [], "NVIDIA's library was asked for"
+    assert program.options["name"] == "pellucid"
+    if sys.platform != "darwin":
+        assert (bundle.kind, bundle.options["name"]) == ("COLLECT", "pellucid")
+        assert [entry[1] for entry in bundle.arguments[-2]] == ["/src/a.so", str(tmp_path / "libx265-1.so.9")]
+        assert bundle.arguments[-1] == [], "what is not wanted is bundled"
+    origins = json.loads((tmp_path / "origins.json").read_text("utf-8"))
+    assert ["gui", "/src/gui.py"] in origins
+    assert all(source != "-" for _, source in origins)
+
+
+def test_the_entry_of_the_installed_program_opens_the_front_door() -> None:
+    words = [sys.executable, str(PACKAGING / "entry.py"), "--version"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    said = subprocess.run(words, capture_output=True, text=True, check=True, env=environment).stdout
+    assert said.startswith("pellucid ")
+
+
 def test_every_entry_point_resolves() -> None:
     """What the frozen program may be asked to become is there, with a main that takes no words."""
     from gui.program import PROCESSES
@@ -58,6 +137,10 @@ def test_every_entry_point_resolves() -> None:
         mains = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "main"]
         assert len(mains) == 1, module
         assert not mains[0].args.args, module
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["scripts"]
+    for target in scripts.values():
+        module, _, name = target.partition(":")
+        assert callable(getattr(importlib.import_module(module), name)), target
 
 
 def test_who_starts_an_interpreter_knows_that_there_may_be_none() -> None:
@@ -200,6 +283,22 @@ def test_every_file_of_a_bundle_is_traced_or_the_build_fails(tmp_path: Path) -> 
     assert references == ["pkg:pypi/b@2", "c 3"]
     assert sbom["dependencies"] == [{"ref": "pellucid", "dependsOn": references}]
     assert re.fullmatch(r"urn:uuid:[0-9a-f-]{36}", sbom["serialNumber"])
+
+
+def test_a_model_that_comes_along_is_named_with_its_licence_and_whose_pictures_it_knows(tmp_path: Path) -> None:
+    from licences import UntracedFiles, _model_component
+
+    found = [_model_component(path) for path in (ROOT / "engine" / "models" / "bundled").glob("*.safetensors")]
+    assert found, "no model comes along"
+    for component in found:
+        assert component.kind == "machine-learning-model"
+        assert "creativecommons.org" in component.texts[0]
+        assert "Photographs of" in component.texts[0]
+    header = json.dumps({"__metadata__": {"pellucid": json.dumps({"licence": "", "attribution": []})}}).encode()
+    nameless = tmp_path / "nameless.safetensors"
+    nameless.write_bytes(len(header).to_bytes(8, "little") + header)
+    with pytest.raises(UntracedFiles, match=r"nameless\.safetensors"):
+        _model_component(nameless)
 
 
 def test_the_texts_of_qts_licence_are_here_whole() -> None:
@@ -346,6 +445,30 @@ def test_the_property_list_is_one_that_macos_reads() -> None:
 
 
 # ---------------------------------------------------------------------------------------------------------- the release
+
+
+@pytest.mark.parametrize("name", ["installers.yml", "tests.yml"])
+def test_the_workflows_parse_and_name_what_is_there(name: str) -> None:
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / name).read_text("utf-8"))
+    jobs = workflow["jobs"]
+    for job in jobs.values():
+        wanted = job.get("needs", [])
+        assert set([wanted] if isinstance(wanted, str) else wanted) <= set(jobs)
+        for step in job["steps"]:
+            assert ("run" in step) != ("uses" in step), step
+            script = step.get("run", "")
+            for path in re.findall(r"\b((?:packaging|requirements|\.ci)/[\w./-]+)", script):
+                assert (ROOT / path).exists(), path
+            if step.get("shell") != "pwsh" and shutil.which("bash"):
+                plain = re.sub(r"\$\{\{.*?\}\}", "x", script)
+                subprocess.run(["bash", "-n"], input=plain, text=True, check=True)
+
+
+def test_installers_are_built_for_three_systems_and_proven_before_they_are_attached() -> None:
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "installers.yml").read_text("utf-8"))
+    jobs = workflow["jobs"]
+    assert {row["system"] for row in jobs["build"]["strategy"]["matrix"]["include"]} == {"linux", "windows", "macos"}
+    assert {"build", "prove"} <= set(jobs["release"]["needs"])
 
 
 def test_the_changelog_begins_with_this_release() -> None:

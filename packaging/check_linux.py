@@ -423,6 +423,9 @@ def check_deb(deb: Path, other: Path | None, bare: Path, shots: Path | None) -> 
             says = place.run(place.program, "--version").stdout.strip()
             say("the other edition", packages=listed.split("\n")[:-1], version=says, settings_models_runs_kept=kept())
             expect(f"{name} installed" in listed and all(kept()), "The other edition did not take its place.")
+            place.run("dpkg", "--purge", field_of(deb, "Package"))
+            say("what the first edition left, purged", settings_models_runs_kept=kept())
+            expect(all(kept()), "Purging what one edition has left took the settings of the other.")
         place.run("apt-get", "remove", "-y", "-qq", name)
         left = [path for path in left_behind(root) if not path.startswith(("/root", "/var/lib/dpkg"))]
         say("remove", left=left, settings_models_runs_kept=kept())

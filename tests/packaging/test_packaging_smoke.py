@@ -371,11 +371,12 @@ def test_the_package_depends_on_what_the_bundle_needs() -> None:
         assert all(len(line) <= 81 for line in text.splitlines() if line.startswith(" "))
 
 
-def run_postrm(action: str, home: Path, user: str = "someone", number: int = 1000) -> None:
+def run_postrm(action: str, home: Path, number: int = 1000, states: str = "config-files") -> None:
     """The script, with commands of our own in the place of those that need root and other users."""
     tools = home.parent / "tools"
     tools.mkdir(exist_ok=True)
-    (tools / "getent").write_text(f"#!/bin/sh\necho '{user}:x:{number}:{number}::{home}:/bin/sh'\n")
+    (tools / "getent").write_text(f"#!/bin/sh\necho 'someone:x:{number}:{number}::{home}:/bin/sh'\n")
+    (tools / "dpkg-query").write_text(f"#!/bin/sh\nprintf '{states}\\n'\n")
     (tools / "runuser").write_text('#!/bin/sh\nshift 3\nexec "$@"\n')
     for tool in tools.iterdir():
         tool.chmod(0o755)
@@ -396,7 +397,9 @@ def test_removing_keeps_what_users_made_and_purging_takes_settings_and_models_on
         assert all(path.exists() for path in (*gone, *kept))
     run_postrm("purge", home, number=999)
     assert all(path.exists() for path in gone), "a system account is nobody's home"
-    run_postrm("purge", home)
+    run_postrm("purge", home, states="config-files\\ninstalled")
+    assert all(path.exists() for path in gone), "the other edition uses them"
+    run_postrm("purge", home, states="config-files\\nnot-installed")
     assert not any(path.exists() for path in gone)
     assert all(path.exists() for path in kept)
 

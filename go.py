@@ -28,8 +28,7 @@ PYTHON = VENV / ("Scripts/python.exe" if WINDOWS else "bin/python")
 PELLUCID = PYTHON.with_name("pellucid.exe" if WINDOWS else "pellucid")
 
 TRT = "--trt"
-NEEDS_TORCH = {"train", "runs", "watch", "dataset"}
-NEEDS_NATIVE = {"degrade", "bench", *NEEDS_TORCH}
+NEEDS_NATIVE = {"degrade", "bench", "train"}
 
 # Debian package of every library that Qt's window needs; the loader names the file, never the package.
 QT_PACKAGES = {
@@ -230,7 +229,7 @@ def parts_for(arguments: list[str]) -> set[str]:
     if command == "setup":
         return {"native", *arguments[1:]}
     parts = set()
-    if command in NEEDS_TORCH:
+    if command == "train" or (command == "runs" and "resume" in arguments):
         parts.add("train")
     if command in NEEDS_NATIVE:
         parts.add("native")

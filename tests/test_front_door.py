@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from PIL import Image
 
+import go
 from engine.cli.frame import run_command_line
 from engine.cli.output import Output
 from gui.__main__ import main
@@ -77,3 +80,25 @@ def test_completion_knows_every_command_and_survives_a_closed_pipe() -> None:
         assert word in script
     piped = subprocess.run(f"{' '.join(command)} | head -1", shell=True, check=True, capture_output=True, text=True)
     assert "Traceback" not in piped.stderr
+
+
+@pytest.mark.parametrize("command", [["runs", "list"], ["watch", "RUN"], ["dataset", "check", "PICTURES"]])
+def test_looking_at_trainings_and_pictures_needs_no_torch(command: list[str], tmp_path: Path) -> None:
+    """So that `go.py` may leave the training packages out where nothing is trained."""
+    (tmp_path / "RUN").mkdir()
+    (tmp_path / "RUN" / "config.toml").write_text('name = "quick"\n')
+    (tmp_path / "PICTURES").mkdir()
+    Image.new("RGB", (64, 64)).save(tmp_path / "PICTURES" / "a.png")
+    words = [str(tmp_path / word) if word.isupper() else word for word in command]
+    program = "import sys; sys.modules['torch'] = None; from gui.__main__ import main; sys.exit(main())"
+    done = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, check=False)
+    assert "fault" not in done.stderr
+    assert done.returncode in (0, 1)
+    assert (done.stdout + done.stderr).strip()
+
+
+def test_only_what_trains_asks_for_the_training_packages() -> None:
+    assert "train" in go.parts_for(["train", "quick-try"])
+    assert "train" in go.parts_for(["runs", "resume", "RUN"])
+    for words in (["runs", "list"], ["watch", "RUN"], ["dataset", "check", "DIR"], ["restore", "a.jpg"], []):
+        assert "train" not in go.parts_for(words)

@@ -6,11 +6,8 @@ the SHA-256 of both. It is written under another name, synced, and renamed; read
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import os
 import random
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,6 +19,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from engine.errors import Code, PellucidError
+from engine.whole_file import write_whole
 
 State = dict[str, Any]
 
@@ -40,7 +38,7 @@ def save_checkpoint(path: Path, state: State) -> None:
     tree = _take_tensors(state, "", tensors)
     text = msgspec.json.encode(tree).decode()
     metadata = {_JSON: text, "format": str(FORMAT), _SUM: _checksum(text, tensors)}
-    write_atomically(path, lambda temporary: temporary.write_bytes(save(tensors, metadata)))
+    write_whole(path, lambda temporary: temporary.write_bytes(save(tensors, metadata)))
 
 
 def load_checkpoint(path: Path) -> State:
@@ -63,51 +61,6 @@ def load_checkpoint(path: Path) -> State:
             path=str(path),
         )
     return cast(State, _put_tensors(msgspec.json.decode(text), tensors))
-
-
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """`write` a temporary file beside `path`, sync it, rename it; after a fault nothing of it is left."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        try:
-            write(temporary)
-            with temporary.open("r+b") as file:
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        sync_folder(path.parent)
-    except OSError as error:
-        raise writing_failed(path, error) from error
-
-
-def writing_failed(path: Path, error: OSError) -> PellucidError:
-    """The sentence for a file that could not be written."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return PellucidError(
-            Code.DISK_FULL,
-            f"The disk is full: {path} could not be written.",
-            "Free some space, then resume; nothing saved earlier is lost.",
-            path=str(path),
-        )
-    return PellucidError(
-        Code.FILE_UNWRITABLE,
-        f"{path} cannot be written: {error.strerror or error}.",
-        "Check that the folder exists and may be written to.",
-        path=str(path),
-    )
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a rename in it survive a power cut; a no-op where folders cannot be synced."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def seed_random_streams(seed: int) -> None:

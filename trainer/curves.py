@@ -11,6 +11,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
+from engine.whole_file import write_whole
 from engine.wire_training import (
     Continued,
     Event,
@@ -27,7 +28,6 @@ from engine.wire_training import (
     Validated,
     Warned,
 )
-from trainer.checkpoint import write_atomically
 
 
 @dataclass(slots=True)
@@ -130,7 +130,7 @@ def write_csv(story: Story, path: Path) -> None:
         writer.writerow(
             [iteration, *(repr(rows[iteration][name]) if name in rows[iteration] else "" for name in names)]
         )
-    write_atomically(path, lambda temporary: temporary.write_text(text.getvalue(), encoding="utf-8"))
+    write_whole(path, lambda temporary: temporary.write_text(text.getvalue(), encoding="utf-8"))
 
 
 PANEL = (900, 240)
@@ -150,7 +150,7 @@ def write_png(story: Story, path: Path) -> None:
     for number, name in enumerate(panels):
         baseline = series.get(name.replace("validation/", "baseline/")) if name.startswith("validation/") else None
         _plot(draw, number * height, name, series[name], baseline)
-    write_atomically(path, lambda temporary: image.save(temporary, "PNG"))
+    write_whole(path, lambda temporary: image.save(temporary, "PNG"))
 
 
 def _plot(
@@ -210,7 +210,7 @@ def write_tensorboard(story: Story, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"events.out.tfevents.{int(begun)}.pellucid"
     content = b"".join(_framed(record) for record in records)
-    write_atomically(path, lambda temporary: temporary.write_bytes(content))
+    write_whole(path, lambda temporary: temporary.write_bytes(content))
     return path
 
 

@@ -16,12 +16,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import TYPE_CHECKING, BinaryIO, Self
 
 import msgspec
 import psutil
 
 from engine.errors import Code, PellucidError
+from engine.whole_file import sync_folder, unwritable, write_whole
 from engine.wire_training import (
     CHECKPOINTS_FOLDER,
     CONFIG_FILE,
@@ -44,7 +45,9 @@ from engine.wire_training import (
     format_config,
     parse_config,
 )
-from trainer.checkpoint import State, load_checkpoint, save_checkpoint, sync_folder, write_atomically, writing_failed
+
+if TYPE_CHECKING:
+    from trainer.checkpoint import State
 
 HEARTBEAT_SECONDS = 2.0
 RESERVE_BYTES = 256 << 10
@@ -103,9 +106,9 @@ class RunFolder:
             for folder in (self.path, self.checkpoints, self.models, self.previews, self.control):
                 folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise writing_failed(Path(error.filename or self.path), error) from error
+            raise unwritable(Path(error.filename or self.path), error) from error
         text = format_config(config).encode()
-        write_atomically(self.path / CONFIG_FILE, lambda temporary: temporary.write_bytes(text))
+        write_whole(self.path / CONFIG_FILE, lambda temporary: temporary.write_bytes(text))
 
     def config(self) -> TrainingConfig:
         path = self.path / CONFIG_FILE
@@ -170,7 +173,7 @@ class RunFolder:
                 except FileExistsError:
                     temporary.unlink(missing_ok=True)
         except OSError as error:
-            raise writing_failed(self.control, error) from error
+            raise unwritable(self.control, error) from error
 
     def _command_files(self) -> list[Path]:
         return sorted(path for path in self.control.glob("*.json") if path.stem.isdigit())
@@ -209,6 +212,8 @@ class RunFolder:
 
     def load_latest(self) -> tuple[State | None, list[str]]:
         """The newest whole checkpoint, and a sentence for each damaged one on the way to it."""
+        from trainer.checkpoint import load_checkpoint
+
         problems: list[str] = []
         for path in self.checkpoint_files():
             try:
@@ -220,6 +225,8 @@ class RunFolder:
     def save(self, iteration: int, state: State, keep: int) -> Path:
         """Write a numbered checkpoint; then drop old ones down to `keep`. When the disk is full, older ones but the
         newest make room once."""
+        from trainer.checkpoint import save_checkpoint
+
         path = self.checkpoints / f"{iteration:08}.safetensors"
         try:
             save_checkpoint(path, state)
@@ -263,7 +270,7 @@ class RunOwner:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
             self._lock = os.fdopen(descriptor, "r+b", buffering=0)
         except OSError as error:
-            raise writing_failed(path, error) from error
+            raise unwritable(path, error) from error
         patience = time.monotonic() + LOCK_SECONDS
         while not (owned := _try_lock(self._lock)) and time.monotonic() < patience:
             time.sleep(0.05)
@@ -351,7 +358,7 @@ class RunOwner:
         try:
             self._events = self.folder.events_file.open("ab", buffering=0)
         except OSError as error:
-            raise writing_failed(self.folder.events_file, error) from error
+            raise unwritable(self.folder.events_file, error) from error
         self._repair()
 
     def _repair(self) -> None:

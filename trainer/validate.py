@@ -19,8 +19,8 @@ from engine.metrics.perceptual import Perceptual, load_st_lpips
 from engine.metrics.psnr import psnr
 from engine.metrics.scored import Scored
 from engine.metrics.ssim import ssim
+from engine.whole_file import write_whole
 from engine.wire_training import ValidationConfig
-from trainer.checkpoint import write_atomically
 from trainer.damage import RecipeDamage
 from trainer.generator import Generator
 from trainer.pictures import Picture
@@ -132,7 +132,7 @@ class Validator:
             x = place * (side_x + GAP)
             strip[:, x : x + side_x] = panel[top : top + side_y, left : left + side_x]
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, lambda temporary: Image.fromarray(strip).save(temporary, "PNG", compress_level=4))
+        write_whole(path, lambda temporary: Image.fromarray(strip).save(temporary, "PNG", compress_level=4))
 
 
 def is_better(metric: str, value: float, best: float | None) -> bool:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import errno
-import os
 import unicodedata
 import zlib
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from engine.cli.frame import DONE, SOME_FAILED, Subparsers
 from engine.cli.output import Output
 from engine.errors import Code, PellucidError
+from engine.whole_file import make_folder, write_whole
 
 if TYPE_CHECKING:
     from engine.degrade.plan import Plan
@@ -183,7 +182,9 @@ def _degrade_one(
     damaged, target = degrade_batch(planes_of(picture), plan, threads=arguments.threads)
     if arguments.pairs:
         _write_picture(target_file, bytes_of(target[0]), metadata)
-    _write_text(plan_file, plan.to_json(0) + b"\n")
+    written_plan = plan.to_json(0) + b"\n"
+    make_folder(plan_file.parent)
+    write_whole(plan_file, lambda partial: partial.write_bytes(written_plan))
     _write_picture(result, bytes_of(damaged[0]), metadata)
     operations = plan.describe(0)
     record = {"source": str(job.source), "written": str(result), "plan": str(plan_file), "sample": int(plan.samples[0])}
@@ -277,35 +278,8 @@ def _write_picture(path: Path, picture: Bytes, metadata: Metadata) -> None:
     from engine.image.buffer import ImageBuffer
     from engine.image.encode import write_image
 
-    _make_folder(path.parent)
+    make_folder(path.parent)
     write_image(ImageBuffer(picture, metadata=metadata), path, "png", overwrite=True)
-
-
-def _write_text(path: Path, content: bytes) -> None:
-    """The whole file or nothing: written beside its target and renamed."""
-    _make_folder(path.parent)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        try:
-            partial.write_bytes(content)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
-    except OSError as error:
-        raise _unwritable(path, error) from error
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _unwritable(folder, error) from error
-
-
-def _unwritable(path: Path, error: OSError) -> PellucidError:
-    code = Code.DISK_FULL if error.errno == errno.ENOSPC else Code.FILE_UNWRITABLE
-    reason = error.strerror or str(error)
-    return PellucidError(code, f"{path} cannot be written: {reason}.", "Choose another folder.", path=str(path))
 
 
 def _refuse_existing(file: Path, source: Path, overwrite: bool) -> None:

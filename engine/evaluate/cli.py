@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from engine.evaluate.run import Subject
     from engine.image.buffer import ImageBuffer
     from engine.metrics.perceptual import Perceptual
-
 SHEET_FORMATS = (".png", ".jpg", ".jpeg", ".webp")
 
 

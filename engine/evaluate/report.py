@@ -5,16 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import math
-import os
-import tempfile
-from collections.abc import Callable
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import msgspec
 
-from engine.errors import Code, PellucidError
 from engine.metrics.scored import Protocol
 
 
@@ -139,30 +134,3 @@ def plain_scores(prefix: str, scores: Scores | None) -> dict[str, Any]:
         prefix + name: None if value is None or not math.isfinite(value) else round(value, 6)
         for name, value in values.items()
     }
-
-
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Lets `write` fill a new file beside `path` and renames it: there is the whole file, or what was there before."""
-    folder = path.parent
-    temporary = None
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=".pellucid-", suffix=path.suffix, dir=folder)
-        os.close(handle)
-        write(Path(temporary))
-        Path(temporary).chmod(0o666 & ~_umask())
-        Path(temporary).replace(path)
-        temporary = None
-    except OSError as error:
-        raise PellucidError(
-            Code.FILE_UNWRITABLE, f"{path} cannot be written: {error.strerror or error}.", "", path=str(path)
-        ) from error
-    finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -13,7 +13,7 @@ from PIL import Image
 
 from engine.errors import Code, PellucidError
 from engine.evaluate.pairs import Pair, Pairs
-from engine.evaluate.report import Failed, PictureScore, Report, Scores, write_atomically
+from engine.evaluate.report import Failed, PictureScore, Report, Scores
 from engine.image.buffer import ImageBuffer
 from engine.image.resample import resample
 from engine.metrics.gallery import Cell, Row, draw_sheet, enlarge_nearest, most_detailed_box
@@ -21,6 +21,7 @@ from engine.metrics.perceptual import Perceptual
 from engine.metrics.psnr import psnr
 from engine.metrics.scored import Protocol, Scored, comparable
 from engine.metrics.ssim import ssim
+from engine.whole_file import make_folder, write_whole
 
 Read = Callable[[Path], ImageBuffer]
 Restore = Callable[[ImageBuffer], ImageBuffer]
@@ -246,12 +247,16 @@ def write_outputs(
 ) -> Iterator[Path]:
     """Writes what is asked for, each file whole or not at all, and names each when it is there."""
     if table:
-        write_atomically(table, lambda path: path.write_bytes(evaluation.report.to_csv()))
+        make_folder(table.parent)
+        write_whole(table, lambda path: path.write_bytes(evaluation.report.to_csv()))
         yield table
     if json:
-        write_atomically(json, lambda path: path.write_bytes(evaluation.report.to_json()))
+        make_folder(json.parent)
+        write_whole(json, lambda path: path.write_bytes(evaluation.report.to_json()))
         yield json
     if sheet:
         drawn = evaluation.draw()
-        write_atomically(sheet, lambda path: drawn.save(path))
+        make_folder(sheet.parent)
+        kind = Image.registered_extensions()[sheet.suffix.lower()]
+        write_whole(sheet, lambda path: drawn.save(path, kind))
         yield sheet

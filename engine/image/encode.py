@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,7 +20,6 @@ from engine.image.colour import round_samples
 from engine.image.formats import WRITTEN, check_limits, choose_bits
 from engine.image.metadata import correct_metadata
 from engine.image.naming import numbered
-from engine.image.partial import name_partial, sweep_partials
 from engine.image.png_stream import PngStream
 from engine.image.tiff_stream import TiffStream
 from engine.image.transparency import composite
@@ -34,6 +32,8 @@ from engine.image.whole_stream import (
     encode_jpeg,
     encode_webp,
 )
+from engine.partial import name_partial, sweep_partials
+from engine.whole_file import sync_folder, unwritable
 
 
 class _Stream(Protocol):
@@ -100,7 +100,8 @@ class RowWriter:
             final = _publish(self._part, self.target, self._overwrite)
         self._open = False
         self._remove_raw()
-        _sync_folder(final.parent)
+        with suppress(OSError):
+            sync_folder(final.parent)
         return final
 
     def abort(self) -> None:
@@ -135,7 +136,7 @@ class RowWriter:
             yield
         except OSError as error:
             self.abort()
-            raise _write_error(self.target, error) from error
+            raise unwritable(self.target, error) from error
         except BaseException:
             self.abort()
             raise
@@ -197,7 +198,7 @@ def open_writer(
         if file is not None:
             file.close()
             part.unlink(missing_ok=True)
-        raise _write_error(target, error) from error
+        raise unwritable(target, error) from error
     return RowWriter(target, overwrite, part, file, raw_path, stream, expected, flatten, tuple(notices))
 
 
@@ -298,29 +299,3 @@ def _rename_to_new(part: Path, name: Path) -> None:
         part.replace(name)
     else:
         part.unlink()
-
-
-def _sync_folder(folder: Path) -> None:
-    """Makes the new name last through a power cut, where folders can be synced at all."""
-    with suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-def _write_error(target: Path, error: OSError) -> PellucidError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return PellucidError(
-            Code.DISK_FULL,
-            f"There is no room left on the drive for {target.name} in {target.parent}.",
-            "Free some space or choose another folder.",
-            path=str(target),
-        )
-    return PellucidError(
-        Code.FILE_UNWRITABLE,
-        f"{target} cannot be written: {error.strerror or error}.",
-        "Check the folder's permissions or choose another one.",
-        path=str(target),
-    )

@@ -5,12 +5,9 @@ Headers come from strangers: every size in them is bounded and checked before an
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import hashlib
 import json
 import os
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +21,7 @@ from engine.errors import Code, PellucidError
 from engine.models.arch import Architecture, find_architecture
 from engine.models.card import Card
 from engine.models.model import Model, Weights
+from engine.whole_file import make_folder, write_whole
 
 CARD_KEY = "pellucid"
 HASH_KEY = "pellucid_weights"
@@ -290,7 +288,9 @@ def write_model(model: Model, path: Path, precision: Literal["fp32", "fp16"] = "
     if model.card.architecture not in (FOREIGN, *CLASSICAL):
         architecture = find_architecture(model.card.architecture)
         tensors.update(architecture.community_constants(architecture.read_arguments(model.card.arguments)))
-    write_atomically(path, _safetensors_parts(tensors, metadata))
+    parts = _safetensors_parts(tensors, metadata)
+    make_folder(path.parent)
+    write_whole(path, lambda partial: _write_parts(partial, parts))
 
 
 def _safetensors_parts(tensors: Mapping[str, npt.NDArray[np.generic]], metadata: dict[str, str]) -> list[bytes]:
@@ -313,28 +313,9 @@ def _safetensors_parts(tensors: Mapping[str, npt.NDArray[np.generic]], metadata:
     return [len(text).to_bytes(8, "little"), text, *data]
 
 
-def write_atomically(path: Path, parts: list[bytes]) -> None:
-    """Write to a temporary file beside `path`, sync it, and rename it: never half a file under the final name."""
-    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("xb") as file:
-            for part in parts:
-                file.write(part)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        raise PellucidError(
-            Code.DISK_FULL if full else Code.FILE_UNWRITABLE,
-            f"{path} cannot be written: {error.strerror or error}.",
-            "Free some space." if full else "Check the folder and its permissions.",
-            path=str(path),
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+def _write_parts(path: Path, parts: list[bytes]) -> None:
+    with path.open("wb") as file:
+        file.writelines(parts)
 
 
 def weights_hash(weights: Weights) -> str:

@@ -333,7 +333,7 @@ def test_a_full_disk_is_said_in_a_sentence_and_leaves_nothing(kind: str, tmp_pat
     assert result.stderr == ""
     code, message = result.stdout.strip().split("|")
     assert code == "disk-full"
-    assert "no room left" in message
+    assert "disk is full" in message
     assert nothing_left(tmp_path)
 
 

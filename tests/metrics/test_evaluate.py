@@ -15,7 +15,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from engine.errors import Code, PellucidError
 from engine.evaluate.pairs import Pair, Pairs, find_pairs
-from engine.evaluate.report import Failed, PictureScore, write_atomically
+from engine.evaluate.report import Failed, PictureScore
 from engine.evaluate.run import Subject, enlarge_bicubic, evaluate, refuse_another_range, write_outputs
 from engine.image.buffer import ImageBuffer
 from engine.metrics.scored import Scored
@@ -285,19 +285,3 @@ def test_the_sheet_shows_the_pixels_at_full_size(folders: tuple[Path, Path]) -> 
     assert any(np.array_equal(windows[y, x], truth[:, :, 0]) for y, x in np.argwhere(corner))
     labels = [cell.label for cell in evaluation.sheet[0].cells]
     assert [label.split(",")[0] for label in labels] == ["low quality", "bicubic", "nearest", "truth"]
-
-
-def test_a_file_that_cannot_be_written_is_a_sentence_and_leaves_the_old_one(tmp_path: Path) -> None:
-    target = tmp_path / "t.csv"
-    target.write_text("old")
-
-    def fail(path: Path) -> None:
-        path.write_bytes(b"half")
-        raise OSError(28, "No space left on device")
-
-    with pytest.raises(PellucidError, match=r"t\.csv cannot be written: No space left"):
-        write_atomically(target, fail)
-    assert target.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [target]
-    with pytest.raises(PellucidError, match="cannot be written"):
-        write_atomically(target / "below" / "x.csv", lambda path: path.write_bytes(b""))

@@ -25,7 +25,6 @@ from engine.models.files import (
     read_model,
     read_tensors,
     weights_hash,
-    write_atomically,
     write_model,
 )
 from engine.models.model import Model
@@ -195,13 +194,15 @@ def test_a_folder_that_is_a_file_is_a_sentence(tmp_path: Path, make_model: Any) 
     assert caught.value.code is Code.FILE_UNWRITABLE
 
 
-def test_an_interrupt_while_writing_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_while_writing_leaves_no_file(
+    tmp_path: Path, make_model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def interrupt(_descriptor: int) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(os, "fsync", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        write_atomically(tmp_path / "a", [b"half"])
+        write_model(make_model(), tmp_path / "a.safetensors")
     assert list(tmp_path.iterdir()) == []
 
 

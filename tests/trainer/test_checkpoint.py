@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import errno
 import random
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from trainer.checkpoint import (
     restore_random_state,
     save_checkpoint,
     seed_random_streams,
-    write_atomically,
 )
 
 
@@ -75,25 +73,6 @@ def test_any_changed_byte_and_any_cut_is_noticed(tmp_path: Path) -> None:
         path.write_bytes(whole[: chooser.randrange(len(whole))])
         with pytest.raises(PellucidError):
             load_checkpoint(path)
-
-
-@pytest.mark.parametrize(
-    ("number", "code", "words"),
-    [(errno.ENOSPC, Code.DISK_FULL, "disk is full"), (errno.EACCES, Code.FILE_UNWRITABLE, "cannot be written")],
-)
-def test_a_failed_write_leaves_the_old_file_and_no_rubbish(number: int, code: Code, words: str, tmp_path: Path) -> None:
-    path = tmp_path / "c.safetensors"
-    save_checkpoint(path, {"a": 1})
-
-    def fail(temporary: Path) -> None:
-        temporary.write_bytes(b"half of it")
-        raise OSError(number, "no")
-
-    with pytest.raises(PellucidError, match=words) as caught:
-        write_atomically(path, fail)
-    assert caught.value.code is code
-    assert load_checkpoint(path) == {"a": 1}
-    assert [entry.name for entry in tmp_path.iterdir()] == ["c.safetensors"]
 
 
 def test_every_random_stream_continues_where_it_was(tmp_path: Path) -> None:

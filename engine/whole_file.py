@@ -1,0 +1,69 @@
+"""A file that is there whole, or as it was before: written beside its place, synced and renamed."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from engine.errors import Code, PellucidError
+from engine.partial import name_partial
+
+
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """`write` fills a hidden file in the same folder, which then takes the place of `path`.
+
+    After any fault, or an interrupt, nothing of it is left and the old file stays. Raises DISK_FULL or FILE_UNWRITABLE.
+    """
+    partial = path.with_name(name_partial())
+    try:
+        try:
+            write(partial)
+            with partial.open("r+b") as file:
+                os.fsync(file.fileno())
+            partial.replace(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                partial.unlink()
+            raise
+        sync_folder(path.parent)
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def make_folder(folder: Path) -> None:
+    """With all above it. Raises DISK_FULL or FILE_UNWRITABLE."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(folder, error) from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in it survive a power cut; a no-op where folders cannot be synced."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def unwritable(path: Path, error: OSError) -> PellucidError:
+    """The sentence for a file or folder that could not be written."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return PellucidError(
+            Code.DISK_FULL,
+            f"The disk is full: {path} could not be written.",
+            "Free some space, then try again; nothing saved earlier is lost.",
+            path=str(path),
+        )
+    return PellucidError(
+        Code.FILE_UNWRITABLE,
+        f"{path} cannot be written: {error.strerror or error}.",
+        "Check that its folder exists and may be written to, or choose another.",
+        path=str(path),
+    )

@@ -1,0 +1,70 @@
+"""Files are there whole, or as they were before."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from engine.errors import Code, PellucidError
+from engine.whole_file import make_folder, write_whole
+
+
+def test_a_file_takes_its_place_with_the_rights_of_any_new_file(tmp_path: Path) -> None:
+    (tmp_path / "plain").write_bytes(b"")
+    write_whole(tmp_path / "a.csv", lambda partial: partial.write_bytes(b"whole"))
+    assert (tmp_path / "a.csv").read_bytes() == b"whole"
+    assert (tmp_path / "a.csv").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "words"),
+    [
+        (errno.ENOSPC, Code.DISK_FULL, "The disk is full"),
+        (errno.EDQUOT, Code.DISK_FULL, "The disk is full"),
+        (errno.EACCES, Code.FILE_UNWRITABLE, "cannot be written"),
+    ],
+)
+def test_a_failed_write_leaves_the_old_file_and_no_rubbish(number: int, code: Code, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("old")
+
+    def fail(partial: Path) -> None:
+        partial.write_bytes(b"half of it")
+        raise OSError(number, "no")
+
+    with pytest.raises(PellucidError, match=words) as caught:
+        write_whole(path, fail)
+    assert caught.value.code is code
+    assert str(path) in caught.value.message
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_interrupt_leaves_the_old_file_and_no_rubbish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("old")
+
+    def interrupt(_descriptor: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_whole(path, lambda partial: partial.write_bytes(b"new"))
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_name_as_long_as_names_may_be_is_written(tmp_path: Path) -> None:
+    path = tmp_path / ("n" * 251 + ".csv")
+    write_whole(path, lambda partial: partial.write_bytes(b"whole"))
+    assert path.read_bytes() == b"whole"
+
+
+def test_a_folder_below_a_file_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(PellucidError, match="cannot be written") as caught:
+        make_folder(tmp_path / "file" / "below")
+    assert caught.value.code is Code.FILE_UNWRITABLE

@@ -21,6 +21,8 @@ TOLERATED_GARBAGE = 5
 """Lines: a library that prints to standard output is a nuisance, no reason to lose a job."""
 PROGRESS_MS = 100
 FAILED_STARTS = 3
+GIVE_WAY = 5
+"""Niceness: the worker keeps every core busy, and the window must get its turn at once."""
 
 
 def worker_program() -> list[str]:
@@ -81,7 +83,7 @@ class WorkerClient(QObject):
         """Start the worker ahead of the first request; nothing happens when it runs."""
         if self._process is not None or self._state in ("broken", "stopped"):
             return
-        process = LineProcess(self._program, self)
+        process = LineProcess(self._program, self, GIVE_WAY)
         process.line.connect(self._line)
         process.ended.connect(self._ended)
         self._process = process

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal as signals
 import sys
 from collections import deque
@@ -81,9 +83,10 @@ class LineProcess(QObject):
     ended = Signal(object)
     """Outcome, after the last line was handed on."""
 
-    def __init__(self, program: list[str], parent: QObject | None = None) -> None:
+    def __init__(self, program: list[str], parent: QObject | None = None, nice: int = 0) -> None:
+        """`nice`: how much it gives way to the window and to other programs, 0 to 19, where the system knows that."""
         super().__init__(parent)
-        self._program = program
+        self._nice = nice
         self._process = QProcess(self)
         self._process.setProgram(program[0])
         self._process.setArguments(program[1:])
@@ -93,6 +96,7 @@ class LineProcess(QObject):
         self._process.setProcessEnvironment(environment)
         self._process.readyReadStandardOutput.connect(self._read)
         self._process.readyReadStandardError.connect(self._read_errors)
+        self._process.started.connect(self._give_way)
         self._process.finished.connect(self._finished)
         self._process.errorOccurred.connect(self._error)
         self._backlog = bytearray()
@@ -139,6 +143,12 @@ class LineProcess(QObject):
 
     def last_lines(self) -> tuple[str, ...]:
         return tuple(self._errors)
+
+    def _give_way(self) -> None:
+        """At its start it has one thread, from which the others inherit."""
+        if self._nice and hasattr(os, "setpriority"):
+            with contextlib.suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, self.pid, min(19, os.getpriority(os.PRIO_PROCESS, 0) + self._nice))
 
     def _read(self) -> None:
         data = self._process.readAllStandardOutput().data()

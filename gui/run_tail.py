@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 import time
+from collections import deque
 from pathlib import Path
 
 import msgspec
@@ -23,18 +24,18 @@ SILENT_SECONDS = 45.0
 
 
 def run_folders(root: Path) -> list[Path]:
-    """Folders below `root` that hold a run, newest first."""
+    """Folders below `root` that hold a run, the one begun last first: an order that does not change while they run."""
     try:
-        found = [path for path in root.iterdir() if (path / training.CONFIG_FILE).is_file()]
+        found = [(_begun(path), path) for path in root.iterdir() if (path / training.CONFIG_FILE).is_file()]
     except OSError:
         return []
-    return sorted(found, key=_age, reverse=True)
+    return [path for _time, path in sorted(found, reverse=True)]
 
 
-def _age(path: Path) -> float:
-    for name in (training.EVENTS_FILE, training.CONFIG_FILE):
-        with contextlib.suppress(OSError):
-            return (path / name).stat().st_mtime
+def _begun(path: Path) -> float:
+    """The configuration is written once, when the run is made."""
+    with contextlib.suppress(OSError):
+        return (path / training.CONFIG_FILE).stat().st_mtime
     return 0.0
 
 
@@ -94,24 +95,13 @@ class RunTail(QObject):
         self._offset = 0
         self._torn = b""
         self._pending: list[bytes] = []
-        self._timer = QTimer(self)
-        self._timer.setInterval(POLL_MS)
-        self._timer.timeout.connect(self.read)
-
-    def follow(self) -> None:
-        self.read()
-        self._timer.start()
-
-    def rest(self) -> None:
-        self._timer.stop()
 
     @property
     def status(self) -> runs.Status:
         return runs.status_of(self.run, alive=self.alive)
 
-    def read(self) -> None:
-        """Take in new events for a few milliseconds; what is left waits for the next turn of the event loop."""
-        deadline = time.monotonic() + SLICE_SECONDS
+    def read(self, deadline: float) -> bool:
+        """Take in new events until `deadline` (time.monotonic). True: there are more."""
         before = self.run
         was_alive, self.alive = self.alive, is_alive(self.folder)
         more = True
@@ -122,8 +112,7 @@ class RunTail(QObject):
                 self._take(self._pending.pop())
         if self.run is not before or self.alive != was_alive:
             self.changed.emit(self.run)
-        if more or self._pending:
-            QTimer.singleShot(0, self.read)
+        return more or bool(self._pending)
 
     def _read_chunk(self) -> bool:
         """False: there is no more for now. A torn last line waits until it is whole."""
@@ -146,3 +135,49 @@ class RunTail(QObject):
         except (msgspec.DecodeError, UnicodeDecodeError):
             return
         self.run = runs.reduce(self.run, event)
+
+
+class TailReader(QObject):
+    """Reads any number of runs in turn: a few milliseconds a turn of the event loop for all of them together."""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._tails: list[RunTail] = []
+        self._due: deque[RunTail] = deque()
+        self._awake = False
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.timeout.connect(self._turn)
+
+    def add(self, tail: RunTail) -> None:
+        """Its first slice is read at once, so that a short run is there when it is first shown."""
+        self._tails.append(tail)
+        if tail.read(time.monotonic() + SLICE_SECONDS):
+            self._due.append(tail)
+        if self._awake:
+            self._timer.start(0 if self._due else POLL_MS)
+
+    def remove(self, tail: RunTail) -> None:
+        self._tails.remove(tail)
+        if tail in self._due:
+            self._due.remove(tail)
+
+    def follow(self) -> None:
+        self._awake = True
+        self._timer.start(0)
+
+    def rest(self) -> None:
+        self._awake = False
+        self._timer.stop()
+
+    def _turn(self) -> None:
+        """Whatever has more to tell comes again after the others; when all is told, all are asked a little later."""
+        deadline = time.monotonic() + SLICE_SECONDS
+        if not self._due:
+            self._due.extend(self._tails)
+        while self._due and time.monotonic() < deadline:
+            tail = self._due.popleft()
+            if tail.read(deadline):
+                self._due.append(tail)
+        if self._awake:
+            self._timer.start(0 if self._due else POLL_MS)

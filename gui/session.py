@@ -170,10 +170,11 @@ class RestoreSession(QObject):
         self.client.send(wire.SourceRequest(job=job, source=source, longest=longest))
         return job
 
-    def write_journal(self) -> None:
+    def write_journal(self, *, sync: bool = False) -> None:
+        """`sync`: not while people look at the window, as the disk may be busy."""
         try:
             if any(item.state in queues.UNFINISHED for item in self.queue.items):
-                settings_file.write_whole(self._journal, queues.to_journal(self.queue))
+                settings_file.write_whole(self._journal, queues.to_journal(self.queue), sync=sync)
             else:
                 self._journal.unlink(missing_ok=True)
         except OSError:
@@ -181,7 +182,7 @@ class RestoreSession(QObject):
 
     def stop(self) -> None:
         self._journal_timer.stop()
-        self.write_journal()
+        self.write_journal(sync=True)
         self.client.stop()
 
     def _send_previews(self) -> None:

@@ -152,9 +152,10 @@ class Window(QMainWindow):
         self.restore_page.panel.take(options)
         self.rail.choose(0)
 
-    def save_settings(self) -> None:
+    def save_settings(self, *, sync: bool = False) -> None:
+        """`sync`: not while people look at the window, as the disk may be busy."""
         try:
-            settings_file.save(self.settings, self._config / "settings.json")
+            settings_file.save(self.settings, self._config / "settings.json", sync=sync)
         except OSError as error:
             self.restore_page.banner.tell(
                 self.tr("The settings could not be saved: {reason}").format(reason=error), "warning"
@@ -355,10 +356,11 @@ class Window(QMainWindow):
     def closeEvent(self, event: QCloseEvent) -> None:
         self._place.setValue("geometry", self.saveGeometry())
         self._place.sync()
-        if self._save_timer.isActive():
-            self._save_timer.stop()
-            self.save_settings()
+        unsaved = self._save_timer.isActive()
+        self._save_timer.stop()
         self.hide()
+        if unsaved:
+            self.save_settings(sync=True)
         self.session.stop()
         self.pictures.stop()
         for process in self.findChildren(QProcess):

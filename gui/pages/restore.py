@@ -654,7 +654,13 @@ class RestorePage(QWidget):
                 self._overlays, self._ways = {}, {}
                 self._preview_area = self.view.busy_area = None
                 self._show_panes(keep=True)
-        growing.rows_came(band.top, band.bottom, self.view.update)
+        drawn = growing.picture.ready_rows
+
+        def shown() -> None:
+            if growing.picture is self._after:
+                self.view.update_rows(min(drawn, band.top) / band.height, band.bottom / band.height)
+
+        growing.rows_came(band.top, band.bottom, shown)
 
     def _preview(self, event: wire.PreviewReady) -> None:
         if event.view.startswith(SAMPLE_VIEW):

@@ -30,7 +30,7 @@ from engine.errors import PellucidError
 from gui.commands import START_SECONDS, failure_sentence, run_command
 from gui.models.runs_model import RunRow, RunsModel
 from gui.pages.train import free_folder
-from gui.run_tail import RunTail, is_alive, run_folders, send_command
+from gui.run_tail import RunTail, TailReader, is_alive, run_folders, send_command
 from gui.sentences import duration
 from gui.settings import write_whole
 from gui.state.run import METRICS_OF, Run, Sentence
@@ -63,7 +63,10 @@ class RunsPage(QWidget):
         self._program = program
         self._tails: dict[str, RunTail] = {}
         self._current: RunTail | None = None
-        self._overlaid: set[str] = set()
+        self._pair_key: object = None
+        self._pair: tuple[Path, Path] | None = None
+        """Of the run and the models `_pair_key` names: found out anew only when these change."""
+        self._reader = TailReader(self)
         self.model = RunsModel(self)
         self._look_timer = QTimer(self)
         self._look_timer.setInterval(LOOK_MS)
@@ -278,19 +281,16 @@ class RunsPage(QWidget):
     def showEvent(self, event: object) -> None:
         self.look()
         self._look_timer.start()
-        for tail in self._tails.values():
-            tail.follow()
+        self._reader.follow()
 
     def hideEvent(self, event: object) -> None:
         self._look_timer.stop()
-        for tail in self._tails.values():
-            tail.rest()
+        self._reader.rest()
 
     def set_root(self, root: Path) -> None:
-        for tail in self._tails.values():
-            tail.rest()
-            tail.deleteLater()
-        self._tails, self._current, self._root = {}, None, root
+        for path in list(self._tails):
+            self._forget(path)
+        self._current, self._root = None, root
         self.look()
 
     def choose(self, folder: Path) -> None:
@@ -308,14 +308,21 @@ class RunsPage(QWidget):
                 tail = RunTail(folder, self)
                 tail.changed.connect(lambda _run, tail=tail: self._changed(tail))
                 self._tails[str(folder)] = tail
-                tail.follow()
-        gone = self._tails.keys() - {str(folder) for folder in folders}
-        for path in gone:
-            self._tails.pop(path).deleteLater()
+                self._reader.add(tail)
+        for path in self._tails.keys() - {str(folder) for folder in folders}:
+            self._forget(path)
+        self._tails = {str(folder): self._tails[str(folder)] for folder in folders}
         self._show_list()
         if self._current is None and folders:
             self.list.setCurrentIndex(self.model.index(0))
         self.stack.setCurrentIndex(1 if folders else 0)
+
+    def _forget(self, path: str) -> None:
+        tail = self._tails.pop(path)
+        self._reader.remove(tail)
+        if tail is self._current:
+            self._current = None
+        tail.deleteLater()
 
     def _changed(self, tail: RunTail) -> None:
         self._show_list()
@@ -380,7 +387,9 @@ class RunsPage(QWidget):
         self.stop_button.setVisible(live)
         self.save_button.setVisible(live)
         self.use_button.setEnabled(bool(run.models))
-        pair = pair_of(tail.folder, run.saved)
+        if self._pair_key != (tail.folder, run.saved):
+            self._pair_key, self._pair = (tail.folder, run.saved), pair_of(tail.folder, run.saved)
+        pair = self._pair
         self.blend_action.setEnabled(pair is not None)
         self.gan_action.setEnabled(bool(run.models) and not live and pair is None)
         self._show_curve_names(run)

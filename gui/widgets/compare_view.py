@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from PySide6.QtCore import QPoint, QPointF, QRect, QRectF, QSize, Qt, Signal
@@ -33,6 +34,8 @@ STEP = 60
 ZOOM_STEP = 1.25
 SHARP_ABOVE = 4.0
 """Device pixels per document pixel from which on single pixels are shown as squares."""
+BAND_EDGE = 4
+"""View pixels around new rows that change as well: the line above them, and what smooth scaling reaches."""
 LOUPE_SIDE = 180
 LOUPE_ZOOM = 4.0
 
@@ -110,6 +113,17 @@ class CompareView(QAbstractSlider):
         if recell:
             self._tell(compare.ViewResized(*self._cell_size()))
         self.update()
+
+    def update_rows(self, top: float, bottom: float) -> None:
+        """Rows of the last pane are new: shares of the document's height. Only their part of the view is drawn."""
+        if len(self._cells()) > 1 or self.loupe:
+            self.update()
+            return
+        ratio, state = self._ratio(), self.state
+        _x, first = compare.to_view(state, 0, top * state.document_height)
+        _x, last = compare.to_view(state, 0, bottom * state.document_height)
+        edge = math.floor(first / ratio) - BAND_EDGE
+        self.update(QRect(0, edge, self.width(), math.ceil(last / ratio) + BAND_EDGE - edge))
 
     def choose_mode(self, mode: Mode) -> None:
         self._tell(compare.ModeChosen(mode))

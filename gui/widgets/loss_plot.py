@@ -303,7 +303,8 @@ def _columns(curve: Curve, shown: tuple[float, float], width: int, smoothing: fl
     # One binary search a column instead of one division a point: a frame costs the same at any length.
     found = np.searchsorted(x, edges)
     found[0] = 0
-    starts: npt.NDArray[np.intp] = np.unique(found[found < len(x)])
+    found = found[found < len(x)]
+    starts: npt.NDArray[np.intp] = found[np.diff(found, prepend=-1) > 0]
     counts = np.diff(starts, append=len(x))
     mean = np.add.reduceat(y, starts) / counts
     return _Columns(

@@ -12,7 +12,7 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from engine import wire_training as training
-from gui.run_tail import RunTail, is_alive, run_folders, send_command
+from gui.run_tail import SLICE_SECONDS, RunTail, TailReader, is_alive, run_folders, send_command
 from gui.state import run as runs
 from gui.widgets.loss_plot import Curve, LossPlot, _columns, _smooth
 
@@ -69,35 +69,41 @@ def test_two_runs_do_not_share_their_curves() -> None:
 
 def test_events_are_followed_while_they_are_written_and_a_torn_line_waits(qtbot: QtBot, tmp_path: Path) -> None:
     folder = make(tmp_path / "run", started(), progress(1))
-    tail = RunTail(folder)
-    tail.follow()
+    tail, reader = RunTail(folder), TailReader()
+    reader.add(tail)
+    reader.follow()
     assert tail.run.iteration == 1
     line = training.encode_event(progress(2))
     with (folder / training.EVENTS_FILE).open("ab", buffering=0) as file:
         file.write(line[:20])
-        tail.read()
+        tail.read(time.monotonic() + 1)
         assert tail.run.iteration == 1
         file.write(line[20:] + b"garbage\n" + training.encode_event(progress(3)))
     qtbot.waitUntil(lambda: tail.run.iteration == 3, timeout=5000)
-    tail.rest()
+    reader.rest()
 
 
-def test_a_long_history_is_read_in_short_slices(qtbot: QtBot, tmp_path: Path) -> None:
-    folder = make(tmp_path / "run", started(), *(progress(n) for n in range(1, 20001)))
-    tail = RunTail(folder)
-    slowest = 0.0
-    original = tail.read
+def test_long_histories_are_read_in_short_slices_however_many_there_are(qtbot: QtBot, tmp_path: Path) -> None:
+    events = [started(), *(progress(n) for n in range(1, 8001))]
+    tails = [RunTail(make(tmp_path / f"run-{n}", *events)) for n in range(4)]
+    reader, slices = TailReader(), []
+    original = reader._turn
 
     def timed() -> None:
-        nonlocal slowest
         before = time.thread_time()
         original()
-        slowest = max(slowest, time.thread_time() - before)
+        slices.append(time.thread_time() - before)
 
-    tail.read = timed  # type: ignore[method-assign]
-    tail.read()
-    qtbot.waitUntil(lambda: tail.run.iteration == 20000, timeout=20000)
-    assert slowest < 0.05
+    reader._timer.timeout.disconnect()
+    reader._timer.timeout.connect(timed)
+    for tail in tails:
+        reader.add(tail)
+    assert all(0 < tail.run.iteration < 8000 for tail in tails), "the first slice of each is there at once"
+    reader.follow()
+    qtbot.waitUntil(lambda: all(tail.run.iteration == 8000 for tail in tails), timeout=20000)
+    assert max(slices) < SLICE_SECONDS + 0.02
+    reader.remove(tails[0])
+    reader.rest()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the lock is asked differently there")
@@ -107,11 +113,11 @@ def test_a_run_lives_as_long_as_its_lock_is_held(qtbot: QtBot, tmp_path: Path) -
     folder = make(tmp_path / "run", started(), progress(5))
     assert not is_alive(folder)
     tail = RunTail(folder)
-    tail.read()
+    tail.read(time.monotonic() + 1)
     assert tail.status == "crashed"
     with (folder / training.LOCK_FILE).open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        tail.read()
+        tail.read(time.monotonic() + 1)
         assert tail.status == "running"
     assert not is_alive(folder)
 
@@ -125,9 +131,9 @@ def test_commands_are_numbered_and_whole(tmp_path: Path) -> None:
     assert training.decode_command(files[2].read_bytes()) == training.StopRun()
 
 
-def test_runs_are_listed_newest_first_and_other_folders_left_out(tmp_path: Path) -> None:
+def test_runs_are_listed_in_the_order_they_were_begun_and_other_folders_left_out(tmp_path: Path) -> None:
     old, new = make(tmp_path / "old", started()), make(tmp_path / "new", started())
-    os.utime(old / training.EVENTS_FILE, (1, 1))
+    os.utime(old / training.CONFIG_FILE, (1, 1))
     (tmp_path / "other").mkdir()
     assert run_folders(tmp_path) == [new, old]
     assert run_folders(tmp_path / "none") == []

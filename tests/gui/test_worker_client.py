@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from engine import wire
-from gui.client import WorkerClient
+from gui.client import GIVE_WAY, WorkerClient
 from gui.process import Outcome
 
 Fake = Callable[[str], list[str]]
@@ -160,6 +161,15 @@ def test_killing_the_worker_blames_the_running_job_and_returns_the_waiting_one(q
     assert [event.signal for event in ear.terminal("a")] == ["SIGKILL"]
     assert ear.returned == ["b"]
     assert "memory" in ear.outcomes[0].sentence()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="priorities are not numbers there")
+def test_the_worker_gives_way_to_the_window(qtbot: QtBot, clients: Any) -> None:
+    client, _ear = clients("good_worker")
+    client.start()
+    qtbot.waitUntil(lambda: client.state == "ready", timeout=5000)
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    assert os.getpriority(os.PRIO_PROCESS, client.pid) == min(19, own + GIVE_WAY)
 
 
 def test_a_good_worker_is_restarted_by_the_next_request(qtbot: QtBot, clients: Any, pictures: list[str]) -> None:

@@ -5,10 +5,11 @@
     python3 packaging/check_linux.py portable dist/pellucid-0.1.0-linux-x86_64.tar.zst
     python3 packaging/check_linux.py starts /opt/pellucid/pellucid          (figures: run it on a quiet machine)
 
-deb (as root): every package in a fresh copy of a bare Debian, which debootstrap makes once below --root. Installed by
-apt over an older release of itself; files, menu entry and self-test looked at; its window started on an X server of
-our own, a file dropped on it from another program, the restored picture waited for, a second start handed over;
-installed on a full disk; the next package given takes its place; removed and purged, and what is left is looked for.
+deb (as root): every package in a fresh copy of a bare Debian, which debootstrap makes once below --root. Tried on
+a full disk, then installed by apt as an older release of itself and upgraded; files, completions and self-test looked
+at; its window started on an X server of our own, a file dropped on it from another program, the restored picture
+waited for, a second start handed over, a picture opened with it from the menu; the next package given takes its place;
+removed and purged, and what is left is looked for.
 portable: unpacked and used in the same way, here, in a folder with spaces and Chinese characters in its name.
 starts: how long the window takes from the start of the program, and the first picture from its drop.
 
@@ -51,8 +52,9 @@ ALWAYS_HERE = (
     *("/usr/bin/pellucid", "/opt/pellucid/pellucid", "/opt/pellucid/_internal/THIRD-PARTY-NOTICES.txt"),
     *("/usr/share/applications/pellucid.desktop", "/usr/share/icons/hicolor/scalable/apps/pellucid.svg"),
     *("/usr/share/icons/hicolor/48x48/apps/pellucid.png", "/usr/share/metainfo/app.pellucid.Pellucid.metainfo.xml"),
-    "/usr/share/bash-completion/completions/pellucid",
+    *("/usr/share/man/man1/pellucid.1.gz", "/usr/share/bash-completion/completions/pellucid"),
 )
+MENU = "/usr/share/applications"
 
 
 class CheckFailed(Exception):
@@ -414,20 +416,19 @@ def check_deb(deb: Path, other: Path | None, bare: Path, shots: Path | None) -> 
         check_files(place, name)
         try_program(place)
         try_window(place, on, "/root/Ein Bild 照片/ä b#1.png", shots, name)
+        check_open_with(place, on, "/root/Ein Bild 照片/öffnen mit %20 #2.png")
         mine[settings] = settings.read_bytes()
         if other is not None:
-            install(place, other)
-            name = field_of(other, "Package")
-            listed = place.run("dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n", "pellucid*").stdout
-            says = place.run(place.program, "--version").stdout.strip()
-            say("the other edition", packages=listed.split("\n")[:-1], version=says, settings_models_runs_kept=kept())
-            expect(f"{name} installed" in listed and all(kept()), "The other edition did not take its place.")
+            check_other_edition(place, on, other, kept)
             place.run("dpkg", "--purge", field_of(deb, "Package"))
+            name = field_of(other, "Package")
             say("what the first edition left, purged", settings_models_runs_kept=kept())
             expect(all(kept()), "Purging what one edition has left took the settings of the other.")
         place.run("apt-get", "remove", "-y", "-qq", name)
         left = [path for path in left_behind(root) if not path.startswith(("/root", "/var/lib/dpkg"))]
-        say("remove", left=left, settings_models_runs_kept=kept())
+        cache = (root / MENU.lstrip("/") / "mimeinfo.cache").read_text("utf-8")
+        say("remove", left=left, still_offered="pellucid" in cache, settings_models_runs_kept=kept())
+        expect("pellucid" not in cache, "Pictures still offer what is no longer there.")
         expect(not left and all(kept()), "Removing has left parts of the program, or taken what is the user's.")
         place.run("apt-get", "purge", "-y", "-qq", "pellucid", "pellucid-full")
         left = [path for path in left_behind(root) if "/runs" not in path and "/Bild" not in path]
@@ -441,10 +442,43 @@ def check_files(place: Place, name: str) -> None:
     lost = [path for path in listed if not os.path.lexists(place.outside(path))]
     missing = [path for path in ALWAYS_HERE if path not in listed]
     changed = place.run("dpkg", "--verify", name, check=False).stdout.split("\n")[:-1]
-    # A bare Debian throws away documents and man pages when it unpacks, if it is made so.
-    changed = [line for line in changed if "/usr/share/doc/" not in line and "/usr/share/man/" not in line]
-    say("files", listed=len(listed), lost=lost, missing=missing, changed=changed)
+    completes = "source /usr/share/bash-completion/completions/pellucid && complete -p pellucid"
+    completion = place.run("bash", "-c", completes).stdout.strip()
+    say("files", listed=len(listed), lost=lost, missing=missing, changed=changed, completion=completion)
     expect(not (lost or missing or changed), "The installed files are not those of the package.")
+
+
+def check_other_edition(place: Place, on: Screen, deb: Path, kept: Callable[[], list[bool]]) -> None:
+    """It takes the place of the one that is installed, and of its files, while the window of that one is open and has
+    not yet loaded all that it will need."""
+    name, picture = field_of(deb, "Package"), "/root/Ein Bild 照片/während der Installation.png"
+    write_photograph(place.outside(picture), 100, 80)
+    with window(place, on) as (program, _):
+        install(place, deb)
+        answer, made, took = drop_and_wait(place, on, picture)
+        say("the other edition, under an open window", answer=answer, result=made.name, seconds=round(took, 2))
+        time.sleep(1.0)
+        quit_window(on, program)
+    listed = place.run("dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n", "pellucid*").stdout
+    version = place.run(place.program, "--version").stdout.strip()
+    say("the other edition", packages=listed.split("\n")[:-1], version=version, settings_models_runs_kept=kept())
+    expect(f"{name} installed" in listed and all(kept()), "The other edition did not take its place.")
+
+
+def check_open_with(place: Place, on: Screen, picture: str) -> None:
+    """As a file manager does it: the desktop's own program knows us for pictures, and starts us with one."""
+    tools = ("libglib2.0-bin", "desktop-file-utils")
+    place.run("apt-get", "install", "-y", "-qq", "--no-install-recommends", *tools, DEBIAN_FRONTEND="noninteractive")
+    offered = place.run("gio", "mime", "image/png").stdout
+    expect("pellucid.desktop" in offered, "Pellucid is not offered for PNG pictures.")
+    write_photograph(place.outside(picture), 120, 90)
+    place.run("gio", "launch", f"{MENU}/pellucid.desktop", picture, DISPLAY=on.display)
+    results = place.outside(picture).parent / "Pellucid"
+    wait_for("The picture that was opened with it", lambda: any(results.glob(f"{Path(picture).stem}_*.png")))
+    time.sleep(1.0)
+    on.do("key", "ctrl+q")
+    wait_for("The empty screen", lambda: on.look().colours() < PAINTED)
+    say("open with", offered=offered.count("pellucid.desktop") > 0, opened=Path(picture).name)
 
 
 def check_full_disk(place: Place, deb: Path) -> None:

@@ -18,7 +18,17 @@ def restore_library_path() -> None:
         os.environ.pop("LD_LIBRARY_PATH", None)
 
 
+def keep_own_modules() -> None:
+    """Modules that are imported late are read out of the program's file, by its name. An upgrade puts another file in
+    its place, with other modules at those places. The one that was started stays readable under this name."""
+    import pyimod02_importers  # type: ignore[import-not-found]  # PyInstaller's, in the frozen program only
+
+    pyimod02_importers.pyz_archive._filename = "/proc/self/exe"
+
+
 if __name__ == "__main__":
+    if sys.platform == "linux" and hasattr(sys, "_MEIPASS"):
+        keep_own_modules()
     # Loader processes of the trainer come in here where processes are spawned; this does not return for them.
     multiprocessing.freeze_support()
     if sys.platform == "linux":

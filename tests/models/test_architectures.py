@@ -296,3 +296,19 @@ def test_every_net_can_be_trained_a_step(draw_weights: Any) -> None:
         assert restored.abs().max() < 20
         for name, parameter in module.named_parameters():
             assert parameter.grad is not None and parameter.grad.isfinite().all(), (architecture.id, name)
+
+
+@pytest.mark.parametrize("convolutions", [16, 32])
+def test_every_layer_of_a_new_compact_network_feels_the_loss(convolutions: int) -> None:
+    """There is no way around its layers: begun at random, the first would get a thousandth of what the last gets."""
+    import torch
+
+    torch.manual_seed(5)
+    network = COMPACT.torch_module(CompactArgs(scale=4, convolutions=convolutions))
+    picture = torch.rand(1, 3, 24, 24)
+    wanted = torch.nn.functional.interpolate(picture, scale_factor=4, mode="bicubic")
+    (network(picture) - wanted).abs().mean().backward()
+    layers = [parameter for parameter in network.parameters() if parameter.dim() == 4][1:-1]
+    felt = [float(layer.grad.norm() / layer.detach().norm()) for layer in layers if layer.grad is not None]
+    assert len(felt) == convolutions
+    assert min(felt) > 0.3 * max(felt)

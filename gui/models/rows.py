@@ -21,7 +21,7 @@ def rewrite(
     """`keys` name the rows of `old` and `new`. What stands between a common start and a common end is replaced;
     rows that stay where they are and differ are told as changed."""
     old_keys, new_keys = keys
-    start = 0
+    start = len(old_keys) if old_keys == new_keys else 0  # Nearly always: a row changed, none came or went.
     while start < len(old_keys) and start < len(new_keys) and old_keys[start] == new_keys[start]:
         start += 1
     end = 0

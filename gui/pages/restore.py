@@ -306,8 +306,13 @@ class RestorePage(QWidget):
 
     def set_models(self, models: tuple[Model, ...]) -> None:
         self._models = models
+        chosen = self.panel.options.model
         self.panel.set_models(models)
         shown = self.panel.model
+        if shown is not None and chosen and library.find(models, chosen) is None:
+            self.banner.tell(
+                self.tr("The model {old} is gone; {new} takes its place.").format(old=chosen, new=shown.name), "warning"
+            )
         self.session.default_model = shown.name if shown is not None else ""
 
     def open_files(self) -> None:

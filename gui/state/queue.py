@@ -192,25 +192,35 @@ class Totals(msgspec.Struct, frozen=True):
 
 
 def totals(queue: Queue) -> Totals:
-    items = queue.items
-    finished = sum(item.state in FINISHED for item in items)
-    failed = sum(item.state in ("failed", "crashed") for item in items)
-    partly = sum(item.fraction for item in items if item.state in UNFINISHED)
-    fraction = (finished + partly) / len(items) if items else 0.0
-    return Totals(len(items), finished, failed, min(fraction, 1.0), _seconds_left(items))
-
-
-def _seconds_left(items: Iterable[Item]) -> float | None:
-    """The rest of the running pictures, and for each waiting one what the known ones took on average."""
-    known = [item for item in items if item.state == "done"]
-    running = [item for item in items if item.state == "running" and item.seconds_left is not None]
-    waiting = [item for item in items if item.state in ("waiting", "sent")]
-    rest = sum(item.seconds_left or 0.0 for item in running)
-    if not waiting:
-        return rest if running else None
-    took = [item.seconds for item in known]
-    took += [(item.seconds_left or 0.0) / (1.0 - item.fraction) for item in running if 0.02 < item.fraction < 1.0]
-    return rest + len(waiting) * sum(took) / len(took) if took else None
+    """One pass: it is asked at every step of every picture."""
+    finished = failed = waiting = known = 0
+    partly = took = rest = 0.0
+    running = False
+    for item in queue.items:
+        state = item.state
+        if state == "waiting":
+            waiting += 1
+        elif state in FINISHED:
+            finished += 1
+            failed += state in ("failed", "crashed")
+            if state == "done":
+                known, took = known + 1, took + item.seconds
+        else:
+            partly += item.fraction
+            if state == "sent":
+                waiting += 1
+            elif item.seconds_left is not None:
+                running, rest = True, rest + item.seconds_left
+                if 0.02 < item.fraction < 1.0:
+                    known, took = known + 1, took + item.seconds_left / (1.0 - item.fraction)
+    total = len(queue.items)
+    fraction = (finished + partly) / total if total else 0.0
+    left: float | None = None
+    if waiting and known:
+        left = rest + waiting * took / known
+    elif running and not waiting:
+        left = rest
+    return Totals(total, finished, failed, min(fraction, 1.0), left)
 
 
 def _change(queue: Queue, jobs: Iterable[str], allowed: frozenset[ItemState], change: Callable[[Item], Item]) -> Queue:

@@ -255,8 +255,23 @@ class OptionsPanel(QScrollArea):
         self._change(options)
 
     def set_models(self, models: tuple[Model, ...]) -> None:
+        """A chosen model that is gone makes place for the best there is; a pair that lost its half is none."""
         self._models = models
+        options, first = self._options, library.default(models)
+        gone = bool(options.model) and library.find(models, options.model) is None
+        halved = bool(options.partner) and library.find(models, options.partner) is None
+        if first is not None and (gone or halved):
+            self._change(self._with_model(first if gone else library.find(models, options.model)))
         self._show()
+
+    def _with_model(self, model: Model | None) -> RestoreOptions:
+        partner = library.partner_of(self._models, model) if model else None
+        return replace(
+            self._options,
+            model=model.name if model else "",
+            partner=partner.name if partner else "",
+            alpha=(self._options.alpha or 0.0) if partner else None,
+        )
 
     def set_source(self, source: str, place: tuple[str, str], width: int, height: int) -> None:
         """The picture that is looked at, and where it counts as lying: for the preview of name and size."""
@@ -350,11 +365,7 @@ class OptionsPanel(QScrollArea):
         self._size_text.setVisible(bool(width))
 
     def _model_chosen(self) -> None:
-        name = self.model_box.currentData()
-        model = library.find(self._models, name)
-        partner = library.partner_of(self._models, model) if model else None
-        alpha = (self._options.alpha or 0.0) if partner else None
-        self._change(replace(self._options, model=name, partner=partner.name if partner else "", alpha=alpha))
+        self._change(self._with_model(library.find(self._models, self.model_box.currentData())))
 
     def _alpha_moved(self, value: int) -> None:
         model = self.model

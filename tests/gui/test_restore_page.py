@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 from PIL import Image
-from PySide6.QtCore import QMimeData, QPoint, QPointF, QRectF, Qt, QTimer, QUrl
+from PySide6.QtCore import QMimeData, QModelIndex, QPersistentModelIndex, QPoint, QPointF, QRectF, Qt, QTimer, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QGuiApplication, QImage, QPainter
 from PySide6.QtWidgets import QApplication, QStyleOptionViewItem
 from pytestqt.qtbot import QtBot
 
 from engine import wire
 from engine import wire_training as training
+from gui.models.queue_model import QueueModel
 from gui.settings import Settings
 from gui.state.queue import Item
 from gui.window import Window
@@ -327,6 +328,26 @@ def test_all_pictures_can_be_restored_anew_with_the_chosen_blend(
     assert [request.options.alpha for request in restored] == [0.4] * 3
 
 
+def test_a_chosen_model_that_is_removed_makes_place_for_the_best_there_is(
+    qtbot: QtBot, open_window: Open, pictures: list[str]
+) -> None:
+    window = open_window(settings=Settings(start_at_once=False, output_folder="Pellucid"))
+    window.begin([])
+    page = window.restore_page
+    qtbot.waitUntil(lambda: len(page._models) == 3, timeout=WAIT)
+    page.panel.take(replace(page.panel.options, model="classic", partner="", alpha=None))
+    page.set_models(tuple(model for model in page._models if model.name != "classic"))
+    assert page.panel.options.model == page.panel.model_box.currentData() != "classic"
+    assert "classic is gone" in page.banner.text()
+    pair = next(model for model in page._models if model.role == "gan")
+    assert page.panel.options.partner == pair.name
+    page.set_models(tuple(model for model in page._models if model is not pair))
+    assert (page.panel.options.partner, page.panel.options.alpha) == ("", None)
+    window.session.add_paths(pictures[:1])
+    window.session.pause(False)
+    qtbot.waitUntil(lambda: states(window) == ["done"], timeout=WAIT)
+
+
 def test_the_panel_previews_name_and_size(qtbot: QtBot, open_window: Open, pictures: list[str]) -> None:
     window = open_window(settings=Settings(start_at_once=False))
     window.begin(pictures[:1])
@@ -429,6 +450,31 @@ def test_ten_thousand_pictures_stay_quick(qtbot: QtBot, open_window: Open) -> No
             wire.Progress(job=first, tiles_done=n, tiles=20, megapixels_per_second=1.0, seconds_left=1.0)
         )
     assert time.thread_time() - started < 2.0
+
+
+def test_news_of_one_picture_do_not_lay_out_the_list_anew(
+    qtbot: QtBot, open_window: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = 0
+    real = QueueModel.rowCount
+
+    def counted(self: QueueModel, parent: QModelIndex | QPersistentModelIndex = QModelIndex()) -> int:  # noqa: B008
+        nonlocal asked
+        asked += 1
+        return real(self, parent)
+
+    monkeypatch.setattr(QueueModel, "rowCount", counted)
+    window = open_window(settings=Settings(start_at_once=False))
+    window.session.add_items([Item(job=f"{n}", source=f"/p/{n}.png") for n in range(2000)])
+    qtbot.wait(300)
+    before = asked
+    for n in range(5):
+        window.session.apply(
+            wire.Progress(job="3", tiles_done=n, tiles=20, megapixels_per_second=1.0, seconds_left=1.0)
+        )
+        qtbot.wait(30)
+    assert window.restore_page.model.item(window.restore_page.model.index(3)).state == "running"  # type: ignore[union-attr]
+    assert asked - before < 1000
 
 
 def test_the_journal_is_never_half_written(open_window: Open, pictures: list[str], tmp_path: Path) -> None:

@@ -125,6 +125,8 @@ class Window(QMainWindow):
         self.restore_page.drop_area.open_button.setFocus()
         self.session.client.start()
         self.models_page.reload()
+        if any(page is self.runs_page for _icon, _label, page in self._entries):
+            self.runs_page.watch()
         self._offer_unfinished()
         if files:
             self.session.add_paths(files)
@@ -196,6 +198,7 @@ class Window(QMainWindow):
         self.models_page.models_changed.connect(self._models_came)
         self.models_page.use_wanted.connect(self.use_model)
         self.runs_page.model_imported.connect(self._model_imported)
+        self.runs_page.training_ended.connect(self._training_ended)
         self.runs_page.new_wanted.connect(lambda: self._go(self.train_page))
         self.train_page.started.connect(self._training_started)
         self.settings_page.settings_changed.connect(self._settings_changed)
@@ -236,6 +239,22 @@ class Window(QMainWindow):
     def _training_started(self, folder: str) -> None:
         self._go(self.runs_page)
         self.runs_page.choose(Path(folder))
+
+    def _training_ended(self, folder: str, status: str) -> None:
+        """Told where one looks: in the desktop's own way, and on the page people come for."""
+        words = {
+            "finished": self.tr("The training {name} is finished."),
+            "failed": self.tr("The training {name} has failed."),
+            "crashed": self.tr("The training {name} ended without a word."),
+        }
+        if status not in words:
+            return  # Stopped or paused: whoever did that knows.
+        text = words[status].format(name=Path(folder).name)
+        if self.settings.notify:
+            notify(self, "Pellucid", text)
+        if self.pages.currentWidget() is not self.runs_page:
+            show = (self.tr("Show"), lambda: self._training_started(folder))
+            self.restore_page.banner.tell(text, "calm" if status == "finished" else "bad", choices=(show,))
 
     def _model_imported(self, name: str) -> None:
         self._wanted_model = name

@@ -31,6 +31,7 @@ from gui.commands import START_SECONDS, failure_sentence, run_command
 from gui.models.runs_model import RunRow, RunsModel
 from gui.pages.train import free_folder
 from gui.run_tail import RunTail, TailReader, is_alive, run_folders, send_command
+from gui.run_watch import RunWatch
 from gui.sentences import duration
 from gui.settings import write_whole
 from gui.state.run import METRICS_OF, Run, Sentence
@@ -56,6 +57,8 @@ class RunsPage(QWidget):
     model_imported = Signal(str)
     """A model of a run went into the library, under this name."""
     new_wanted = Signal()
+    training_ended = Signal(str, str)
+    """Folder and state of a training that ended just now, whether this page is shown or not."""
 
     def __init__(self, root: Path, parent: QWidget | None = None, program: list[str] | None = None) -> None:
         super().__init__(parent)
@@ -67,6 +70,8 @@ class RunsPage(QWidget):
         self._pair: tuple[Path, Path] | None = None
         """Of the run and the models `_pair_key` names: found out anew only when these change."""
         self._reader = TailReader(self)
+        self._watch = RunWatch(root, self)
+        self._watch.ended.connect(self.training_ended)
         self.model = RunsModel(self)
         self._look_timer = QTimer(self)
         self._look_timer.setInterval(LOOK_MS)
@@ -287,10 +292,14 @@ class RunsPage(QWidget):
         self._look_timer.stop()
         self._reader.rest()
 
+    def watch(self) -> None:
+        """From now on the ends of trainings are told."""
+        self._watch.start()
+
     def set_root(self, root: Path) -> None:
         for path in list(self._tails):
             self._forget(path)
-        self._current, self._root = None, root
+        self._current, self._root, self._watch.root = None, root, root
         self.look()
 
     def choose(self, folder: Path) -> None:

@@ -13,6 +13,7 @@ from pytestqt.qtbot import QtBot
 
 from engine import wire_training as training
 from gui.run_tail import SLICE_SECONDS, RunTail, TailReader, is_alive, run_folders, send_command
+from gui.run_watch import RunWatch
 from gui.state import run as runs
 from gui.widgets.loss_plot import Curve, LossPlot, _columns, _smooth
 
@@ -181,3 +182,33 @@ def test_a_hundred_thousand_points_are_drawn_in_a_few_milliseconds(qtbot: QtBot)
         plot.grab()
         took.append(time.thread_time() - before)
     assert sorted(took)[4] < 0.04
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the lock is asked differently there")
+@pytest.mark.parametrize(
+    ("last", "status"),
+    [
+        (training.Finished(time=1.0, iteration=9, seconds=1.0), "finished"),
+        (training.RunFailed(time=1.0, iteration=9, code="disk-full", message="No room.", hint=""), "failed"),
+        (None, "crashed"),
+    ],
+)
+def test_the_end_of_a_training_is_heard_without_reading_it(
+    qtbot: QtBot, tmp_path: Path, last: training.Event | None, status: str
+) -> None:
+    import fcntl
+
+    folder = make(tmp_path / "run", started(), *(progress(n) for n in range(1, 1000)))
+    make(tmp_path / "over", started(), training.Finished(time=1.0, iteration=9, seconds=1.0))
+    watch = RunWatch(tmp_path)
+    heard: list[tuple[str, str]] = []
+    watch.ended.connect(lambda path, how: heard.append((path, how)))
+    with (folder / training.LOCK_FILE).open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        watch.look()
+        watch.look()
+        assert heard == []
+        make(folder, *([last] if last else []))
+    watch.look()
+    watch.look()
+    assert heard == [(str(folder), status)]

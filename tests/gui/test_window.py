@@ -15,6 +15,7 @@ from PySide6.QtWidgets import QAbstractButton, QApplication, QLabel, QWidget
 from pytestqt.qtbot import QtBot
 
 import gui
+from engine import wire_training as training
 from gui import theme
 from gui.settings import Settings
 from gui.window import Window
@@ -177,3 +178,24 @@ def test_qt_keeps_its_references_to_none() -> None:
         "sys.exit(abs(sys.getrefcount(None) - before) > 100)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_end_of_a_training_is_told_on_the_page_people_look_at(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr("gui.window.notify", lambda _window, _title, text: told.append(text))
+    window = open_window()
+    window.begin([])
+    run = tmp_path / "runs" / "faces"
+    run.mkdir(parents=True)
+    (run / training.CONFIG_FILE).write_text(training.format_config(training.TrainingConfig()))
+    window.runs_page.training_ended.emit(str(run), "stopped")
+    assert told == [] and window.restore_page.banner.isHidden()
+    window.runs_page.training_ended.emit(str(run), "finished")
+    assert told == ["The training faces is finished."]
+    assert window.restore_page.banner.text() == told[0]
+    show = next(b for b in window.restore_page.banner.findChildren(QAbstractButton) if b.text() == "Show")
+    show.click()
+    assert window.pages.currentWidget() is window.runs_page
+    assert window.runs_page._current is not None and window.runs_page._current.folder == run

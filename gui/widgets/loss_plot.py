@@ -20,12 +20,14 @@ from PySide6.QtGui import (
     QPolygonF,
     QWheelEvent,
 )
-from PySide6.QtWidgets import QSizePolicy, QWidget
+from PySide6.QtWidgets import QLabel, QSizePolicy, QWidget
 
 from gui.state.run import Numbers
 from gui.theme import colour, sized
 
 LEFT, RIGHT, TOP, BOTTOM = 58, 14, 12, 28
+CROWDED = 1.5
+"""Points a column from which on they are shown as a band."""
 RAGGED = 0.5
 """Columns a pixel from which on the band is filled column by column."""
 HUES = ("#2f7fd1", "#d9822b", "#3f9d5a", "#b0559d", "#8a6d3b", "#d04a4a")
@@ -40,8 +42,11 @@ class Curve:
     y: Numbers
 
 
-class LossPlot(QWidget):
-    """Wheel zooms along the iterations, dragging pans, a double click shows all; arrows, plus, minus and 0 do too."""
+class LossPlot(QLabel):
+    """Wheel zooms along the iterations, dragging pans, a double click shows all; arrows, plus, minus and 0 do too.
+
+    A label, so that a screen reader takes it for one: its description tells the last value of every curve.
+    """
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -143,7 +148,12 @@ class LossPlot(QWidget):
         band = QColor(hue)
         band.setAlpha(56)
         low, high = (self._places(side, values, area) for side in (columns.low, columns.high))
-        if len(x) > area.width() * RAGGED:
+        if not columns.crowded:
+            if columns.raw is not columns.mean:
+                band.setAlpha(110)
+                painter.setPen(QPen(band, 1))
+                painter.drawPolyline(_polygon(x, self._places(columns.raw, values, area)))
+        elif len(x) > area.width() * RAGGED:
             _paint_band(painter, area, columns.x, (low, high), band)
         else:
             painter.setPen(Qt.PenStyle.NoPen)
@@ -283,7 +293,12 @@ class _Columns:
     x: Numbers
     low: Numbers
     high: Numbers
+    raw: Numbers
+    """Means as they are."""
     mean: Numbers
+    """Means, smoothed."""
+    crowded: bool
+    """Several points share a column: then the band from least to most shows the raw values, else a line does."""
 
 
 def _columns(curve: Curve, shown: tuple[float, float], width: int, smoothing: float) -> _Columns:
@@ -296,7 +311,7 @@ def _columns(curve: Curve, shown: tuple[float, float], width: int, smoothing: fl
         x, y = x[finite], y[finite]
     if not len(x):
         empty: Numbers = np.empty(0)
-        return _Columns(empty, empty, empty, empty)
+        return _Columns(empty, empty, empty, empty, empty, False)
     scale = width / (shown[1] - shown[0])
     left, right = (math.floor((float(end) - shown[0]) * scale) for end in (x[0], x[-1]))
     edges = shown[0] + np.arange(left, right + 1) / scale
@@ -307,23 +322,31 @@ def _columns(curve: Curve, shown: tuple[float, float], width: int, smoothing: fl
     starts: npt.NDArray[np.intp] = found[np.diff(found, prepend=-1) > 0]
     counts = np.diff(starts, append=len(x))
     mean = np.add.reduceat(y, starts) / counts
+    places = (x[starts] - shown[0]) * scale
     return _Columns(
-        (x[starts] - shown[0]) * scale,
+        places,
         np.minimum.reduceat(y, starts),
         np.maximum.reduceat(y, starts),
-        _smooth(mean, smoothing),
+        mean,
+        _smooth(mean, smoothing, places),
+        len(x) > CROWDED * len(starts),
     )
 
 
-def _smooth(values: Numbers, share: float) -> Numbers:
-    """Exponential running mean without the pull towards zero at its start; at most one value a pixel, so a loop."""
+def _smooth(values: Numbers, share: float, places: Numbers | None = None) -> Numbers:
+    """Exponential running mean without the pull towards zero at its start; at most one value a pixel, so a loop.
+
+    places: of the values, in pixels, so that few values far apart are smoothed as little as the eye does it; None:
+    one pixel apart.
+    """
     if share <= 0 or len(values) < 3:
         return values
+    gaps = np.ones(len(values)) if places is None else np.diff(places, prepend=places[0] - 1)
     made = np.empty_like(values)
     level = weight = 0.0
-    for number, value in enumerate(values.tolist()):
-        level = share * level + (1 - share) * value
-        weight = share * weight + (1 - share)
+    for number, (value, keep) in enumerate(zip(values.tolist(), np.power(share, gaps).tolist(), strict=True)):
+        level = keep * level + (1 - keep) * value
+        weight = keep * weight + (1 - keep)
         made[number] = level / weight
     return made
 

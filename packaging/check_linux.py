@@ -472,7 +472,8 @@ def check_open_with(place: Place, on: Screen, picture: str) -> None:
     offered = place.run("gio", "mime", "image/png").stdout
     expect("pellucid.desktop" in offered, "Pellucid is not offered for PNG pictures.")
     write_photograph(place.outside(picture), 120, 90)
-    place.run("gio", "launch", f"{MENU}/pellucid.desktop", picture, DISPLAY=on.display)
+    words = [*place.enter, "gio", "launch", f"{MENU}/pellucid.desktop", picture]
+    subprocess.run(words, env=place.environment(DISPLAY=on.display), cwd="/", check=True, stderr=subprocess.DEVNULL)
     results = place.outside(picture).parent / "Pellucid"
     wait_for("The picture that was opened with it", lambda: any(results.glob(f"{Path(picture).stem}_*.png")))
     time.sleep(1.0)
@@ -573,7 +574,7 @@ def main() -> int:
             with tempfile.TemporaryDirectory(prefix="pellucid-home-") as home, screen() as on:
                 place = Place(str(words.program.absolute()), home=home)
                 measure_starts(place, on, words.program.resolve().parent, words.times)
-    except CheckFailed as failure:
+    except (CheckFailed, subprocess.SubprocessError) as failure:
         say("failed", why=str(failure))
         return 1
     say("all good")

@@ -80,6 +80,12 @@ written. libheif and libde265 are used under the GNU Lesser General Public Licen
 libraries (_internal/pillow_heif.libs) that you may replace as said of Qt.
 """
 
+SYSTEM_NOTICE: Final = """\
+The parts that are called lib... in the list are libraries of the Debian system that this was built on, unmodified; Debian
+publishes the source text of exactly these versions under these names. Those of them that are under the GNU Lesser
+General Public License are separate shared libraries (in _internal) that you may replace as said of Qt.
+"""
+
 MODEL_TERMS: Final = {
     "CC-BY-SA-4.0": "https://creativecommons.org/licenses/by-sa/4.0/",
     "CC-BY-4.0": "https://creativecommons.org/licenses/by/4.0/",
@@ -175,6 +181,8 @@ def format_notices(components: list[Component], product: str) -> str:
         "HEIC pictures",
         HEIF_NOTICE,
     ]
+    if any(component.package_url.startswith("pkg:deb/") for component in components):
+        lines += ["Libraries of the system", SYSTEM_NOTICE]
     texts: dict[str, tuple[str, list[str]]] = {}
     for component in components:
         for text in component.texts:

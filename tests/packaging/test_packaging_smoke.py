@@ -277,6 +277,9 @@ def test_every_file_of_a_bundle_is_traced_or_the_build_fails(tmp_path: Path) -> 
     assert "LGPL" in notices
     assert notices.count("the text") == 1, "one text, though two parts bring it"
     assert "b 2, c 3" in notices
+    assert "Debian publishes" not in notices.replace("\n", " ")
+    of_debian = [Component("libd", "4", "LGPL-2.1", ("",), "pkg:deb/debian/libd@4")]
+    assert "Debian publishes" in format_notices(of_debian, "Pellucid").replace("\n", " ")
     sbom = json.loads(format_sbom(parts, "Pellucid", "0.1.0", "abc", "2026-01-01T00:00:00Z"))
     assert (sbom["bomFormat"], sbom["specVersion"]) == ("CycloneDX", "1.6")
     references = [part["bom-ref"] for part in sbom["components"]]

@@ -81,9 +81,9 @@ libraries (_internal/pillow_heif.libs) that you may replace as said of Qt.
 """
 
 SYSTEM_NOTICE: Final = """\
-The parts that are called lib... in the list are libraries of the Debian system that this was built on, unmodified; Debian
-publishes the source text of exactly these versions under these names. Those of them that are under the GNU Lesser
-General Public License are separate shared libraries (in _internal) that you may replace as said of Qt.
+The parts that are called lib... in the list are libraries of the Debian system that this was built on, unmodified.
+Debian publishes the source text of exactly these versions under these names. Those of them that are under the GNU
+Lesser General Public License are separate shared libraries (in _internal) that you may replace as said of Qt.
 """
 
 MODEL_TERMS: Final = {

@@ -28,7 +28,7 @@ usage: pellucid [FILE ...]            open the window, with these pictures
   train       train a model from a folder of pictures
   runs        list, watch, pause, resume and stop trainings
   watch       follow a training in the terminal
-  dataset     check a folder of pictures before training on it
+  dataset     check folders of pictures before training on it
   doctor      say what this machine has and can do
   bench       measure speed, memory and seams on this machine
   accelerate  install, look at and remove accelerators for NVIDIA GPUs

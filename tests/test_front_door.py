@@ -102,3 +102,8 @@ def test_only_what_trains_asks_for_the_training_packages() -> None:
     assert "train" in go.parts_for(["runs", "resume", "RUN"])
     for words in (["runs", "list"], ["watch", "RUN"], ["dataset", "check", "DIR"], ["restore", "a.jpg"], []):
         assert "train" not in go.parts_for(words)
+
+
+def test_a_word_too_many_is_named_as_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "twice"]) == 2
+    assert "one word too many: twice" in capsys.readouterr().err

@@ -620,10 +620,10 @@ def run_watch(arguments: argparse.Namespace, out: Output) -> int:
 
 
 def _add_dataset(subparsers: Subparsers) -> None:
-    parser = subparsers.add_parser("dataset", help="check a folder of pictures before training on it")
+    parser = subparsers.add_parser("dataset", help="check folders of pictures before training on it")
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     check = actions.add_parser("check", help="what is wrong with the pictures, and what to do about it")
-    check.add_argument("folder", metavar="DIR")
+    check.add_argument("folders", nargs="+", metavar="DIR")
     check.add_argument("--crop", type=int, default=128, metavar="N", help="crop that training will cut (default 128)")
     check.add_argument("--scale", type=int, default=4, metavar="N", help="scale of the model (default 4)")
     check.add_argument("--pairs", action="store_true", help="damaged partners are wanted")
@@ -645,7 +645,7 @@ def run_check(arguments: argparse.Namespace, out: Output) -> int:
             out.say(f"{done} of {total} pictures")
 
     report = examine(
-        Path(arguments.folder),
+        [Path(folder) for folder in arguments.folders],
         arguments.crop,
         arguments.scale,
         [Path(folder) for folder in arguments.validation],

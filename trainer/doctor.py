@@ -94,17 +94,17 @@ class _Seen:
 
 
 def examine(
-    folder: Path,
+    folders: Sequence[Path],
     crop: int,
     scale: int,
     validation: Sequence[Path] = (),
     pairs: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Report:
-    """Open every picture of a training folder. `crop` includes the context; `validation`: folders it must not share
+    """Open every picture of the training folders. `crop` includes the context; `validation`: folders it must not share
     pictures with; `pairs`: damaged partners are wanted, not only checked where they are."""
-    found = find_pictures(folder, scale)
-    pictures = found.train
+    found = [find_pictures(folder, scale) for folder in folders]
+    pictures = [picture for some in found for picture in some.train]
     findings: list[Finding] = []
     seen = _Seen()
     digests: dict[str, Path] = {}
@@ -130,7 +130,8 @@ def examine(
         seen.add(path, thumbnail_of(pixels))
     findings += _near_duplicates(seen)
     findings += _leaks(seen, validation, scale, {picture.target.resolve() for picture in pictures})
-    return Report(str(folder), found.layout, len(pictures), pixels_total / 1e6, smallest, findings)
+    named, layouts = ", ".join(map(str, folders)), ", ".join(dict.fromkeys(some.layout for some in found))
+    return Report(named, layouts, len(pictures), pixels_total / 1e6, smallest, findings)
 
 
 def _look_at_picture(path: Path, pixels: Pixels, crop: int) -> Iterable[Finding]:

@@ -70,6 +70,8 @@ def _sentence(message: str, parser: argparse.ArgumentParser) -> str:
     """argparse's message as a sentence; an unknown option is answered with the nearest one."""
     if message.startswith("unrecognized arguments: "):
         word = message.split(": ", 1)[1].split()[0]
+        if not word.startswith("-"):
+            return f"There is one word too many: {word}."
         # The top parser reports what a command's parser left over, so look through the commands' options as well.
         nearest = get_close_matches(word.split("=")[0], sorted(_options(parser)), n=1)
         return f"There is no option {word}." + (f" Did you mean {nearest[0]}?" if nearest else "")

@@ -25,7 +25,7 @@ def kinds(report_findings: object) -> Counter[str]:
 
 
 def test_a_healthy_folder_has_nothing_to_be_said_about(healthy: Path) -> None:
-    report = examine(healthy, 64, 4)
+    report = examine([healthy], 64, 4)
     assert report.findings == []
     assert report.healthy
     assert (report.pictures, report.smallest_side, report.layout) == (12, 96, "plain")
@@ -45,7 +45,7 @@ def test_every_fault_is_found_named_and_advised_on(healthy: Path) -> None:
     draw_picture(1, 96, 112).save(healthy / "g-copy.png")
     draw_picture(2, 96, 112).save(healthy / "h-near.jpg", quality=95)
     draw_picture(3, 96, 112).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(healthy / "i-mirror.png")
-    report = examine(healthy, 64, 4)
+    report = examine([healthy], 64, 4)
     found = {(finding.kind, Path(finding.path).name) for finding in report.findings}
     assert found == {
         ("unreadable", "a-broken.png"),
@@ -66,9 +66,9 @@ def test_wrong_pairs_are_found(pairs: Path) -> None:
     draw_picture(1, 15, 20).save(pairs / "LQ" / "0.png")
     (pairs / "LQ" / "1.png").unlink()
     (pairs / "LQ" / "2.png").write_bytes(b"no picture")
-    report = examine(pairs, 32, 4, pairs=True)
+    report = examine([pairs], 32, 4, pairs=True)
     assert kinds(report.findings) == {"wrong-scale": 1, "no-partner": 1, "unreadable": 1}
-    assert examine(pairs, 32, 2, pairs=True).by_kind()["wrong-scale"]
+    assert examine([pairs], 32, 2, pairs=True).by_kind()["wrong-scale"]
 
 
 @pytest.mark.parametrize("change", ["same", "smaller", "jpeg", "mirror", "brighter"])
@@ -87,7 +87,7 @@ def test_validation_pictures_among_the_training_ones_are_found_whatever_was_done
         case "brighter":
             picture = ImageEnhance.Brightness(picture).enhance(1.04)
     picture.save(validation / ("x.jpg" if change == "jpeg" else "x.png"))
-    report = examine(healthy, 64, 4, [validation])
+    report = examine([healthy], 64, 4, [validation])
     (finding,) = report.findings
     assert finding.kind == "leak"
     assert finding.path.endswith("07.png")
@@ -96,7 +96,7 @@ def test_validation_pictures_among_the_training_ones_are_found_whatever_was_done
 
 
 def test_a_folder_that_validates_itself_leaks_whole(healthy: Path) -> None:
-    assert kinds(examine(healthy, 64, 4, [healthy]).findings) == {"leak": 12}
+    assert kinds(examine([healthy], 64, 4, [healthy]).findings) == {"leak": 12}
 
 
 @pytest.mark.parametrize("quality", [20, 50, 75, 90, 98])
@@ -121,3 +121,13 @@ def test_hashes_of_different_pictures_are_far_apart() -> None:
     hashes = [perceptual_hash(thumbnail_of(np.asarray(draw_picture(number, 64, 64)))) for number in range(40)]
     distances = [bin(a ^ b).count("1") for place, a in enumerate(hashes) for b in hashes[:place]]
     assert np.mean(distances) > 20
+
+
+def test_several_folders_are_one_set_of_pictures(healthy: Path, tmp_path: Path) -> None:
+    copies = tmp_path / "copies"
+    copies.mkdir()
+    source = sorted(healthy.iterdir())[0]
+    (copies / f"again{source.suffix}").write_bytes(source.read_bytes())
+    report = examine([healthy, copies], 64, 4)
+    assert report.pictures == examine([healthy], 64, 4).pictures + 1
+    assert [finding.kind for finding in report.findings if "copies" in finding.path] == ["duplicate"]

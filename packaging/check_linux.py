@@ -42,6 +42,7 @@ from tests.gui.screen import Frame, Screen  # noqa: E402 - beside this file lies
 
 PATIENCE = 120.0
 RELEASE = "bookworm"
+"""The oldest that is supported: what runs here runs on what is newer."""
 START_AT_ONCE = {"schema": 1, "start_at_once": True}
 """Settings: a picture that is dropped is restored without another word. All else is as the program comes."""
 PAINTED = 100
@@ -320,10 +321,10 @@ def spread(seconds: list[float]) -> dict[str, object]:
 # --------------------------------------------------------------------------------------------------------------- Debian
 
 
-def make_bare_debian(folder: Path) -> None:
+def make_bare_debian(folder: Path, release: str) -> None:
     if not (folder / "etc" / "debian_version").is_file():
-        say("debootstrap", release=RELEASE, folder=str(folder))
-        words = ["debootstrap", "--variant=minbase", RELEASE, str(folder)]
+        say("debootstrap", release=release, folder=str(folder))
+        words = ["debootstrap", "--variant=minbase", release, str(folder)]
         subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
 
 
@@ -369,7 +370,6 @@ def left_behind(root: Path) -> list[str]:
 
 
 def check_deb(deb: Path, other: Path | None, bare: Path, shots: Path | None) -> None:
-    make_bare_debian(bare)
     with (
         tempfile.TemporaryDirectory(prefix="pellucid-check-", dir=bare.parent) as work,
         screen() as on,
@@ -552,6 +552,7 @@ def main() -> int:
     deb = ways.add_parser("deb")
     deb.add_argument("packages", nargs="+", type=Path, metavar="DEB")
     deb.add_argument("--root", type=Path, default=ROOT / "build" / "bare-debian", help="kept, and copied for each run")
+    deb.add_argument("--release", default=RELEASE, help=f"of Debian, where ROOT is not there yet ({RELEASE})")
     portable = ways.add_parser("portable")
     portable.add_argument("archives", nargs="+", type=Path, metavar="ARCHIVE")
     starts = ways.add_parser("starts")
@@ -564,6 +565,7 @@ def main() -> int:
         words.shots.mkdir(parents=True, exist_ok=True)
     try:
         if words.way == "deb":
+            make_bare_debian(words.root.absolute(), words.release)
             for number, package in enumerate(words.packages):
                 others = [other for other in words.packages if other != package]
                 check_deb(package, others[number - 1] if others else None, words.root.absolute(), words.shots)

@@ -23,6 +23,14 @@ WRITTEN_SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".jfif", ".jpe", ".webp",
 """Formats that a result can have as its original has it; the others become PNG."""
 
 
+MODEL_SUFFIXES = frozenset((".safetensors", ".pth", ".pt", ".ckpt", ".bin", ".param"))
+
+
+def is_model(path: str) -> bool:
+    """By its name; what it really is, the import finds out."""
+    return os.path.splitext(path)[1].lower() in MODEL_SUFFIXES  # noqa: PTH122 - as text, like the pictures
+
+
 def is_picture(path: str) -> bool:
     return os.path.splitext(path)[1].lower() in PICTURE_SUFFIXES  # noqa: PTH122 - called for every file of a folder
 

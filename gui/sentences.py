@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from PySide6.QtCore import QCoreApplication, QLocale
+from PySide6.QtCore import QCoreApplication, QDateTime, QLocale
 
 from engine import wire
 from gui.process import Outcome
@@ -25,6 +25,35 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return _tr("{m} min {s:02} s").format(m=whole // 60, s=whole % 60)
     return _tr("{h} h {m:02} min").format(h=whole // 3600, m=whole % 3600 // 60)
+
+
+def clock(seconds: float) -> str:
+    """When so many seconds will be over: today at 17:30, on Monday at 03:10, or on a date."""
+    now = QDateTime.currentDateTime()
+    then = now.addSecs(round(seconds))
+    days = now.date().daysTo(then.date())
+    time = QLocale().toString(then.time(), QLocale.FormatType.ShortFormat)
+    if days == 0:
+        return _tr("today at {time}").format(time=time)
+    if days == 1:
+        return _tr("tomorrow at {time}").format(time=time)
+    if days < 7:
+        return _tr("on {day} at {time}").format(day=QLocale().dayName(then.date().dayOfWeek()), time=time)
+    return _tr("on {date}").format(date=QLocale().toString(then.date(), QLocale.FormatType.ShortFormat))
+
+
+def whole(number: int) -> str:
+    """With the marks of thousands of the user's language."""
+    return QLocale().toString(number)
+
+
+def decimal(number: float, places: int) -> str:
+    return QLocale().toString(number, "f", places)
+
+
+def about(number: float, digits: int) -> str:
+    """Rounded to so many digits that count."""
+    return QLocale().toString(number, "g", digits)
 
 
 def megapixels(width: int, height: int) -> str:

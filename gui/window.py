@@ -34,7 +34,7 @@ from gui import settings as settings_file
 from gui import theme
 from gui.client import WorkerClient
 from gui.imaging.client import PictureClient
-from gui.naming import is_picture
+from gui.naming import is_model, is_picture
 from gui.notify import notify
 from gui.pages.models import ModelsPage
 from gui.pages.restore import RestorePage
@@ -129,12 +129,12 @@ class Window(QMainWindow):
             self.runs_page.watch()
         self._offer_unfinished()
         if files:
-            self.session.add_paths(files)
+            self._take_paths(files)
 
     def take_files(self, files: list[str]) -> None:
         """Another start of the program handed these over."""
-        self.rail.choose(0)
-        self.session.add_paths(files)
+        if files:
+            self._take_paths(files)
         self.setWindowState((self.windowState() & ~Qt.WindowState.WindowMinimized) | Qt.WindowState.WindowActive)
         self.raise_()
         self.activateWindow()
@@ -350,8 +350,7 @@ class Window(QMainWindow):
         """Files first: a file manager also offers an icon as an image."""
         paths = _local_files(data)
         if paths:
-            self.rail.choose(0)
-            self.session.add_paths(paths)
+            self._take_paths(paths)
             return True
         if data.hasImage():
             image = data.imageData()
@@ -388,6 +387,20 @@ class Window(QMainWindow):
             process.waitForFinished(3000)
         event.accept()
 
+    def _take_paths(self, paths: list[str]) -> None:
+        """Each kind goes where it is meant to: models to the library, folders to the wizard that waits for one."""
+        models = [path for path in paths if is_model(path)]
+        others = [path for path in paths if path not in models]
+        if models:
+            self._go(self.models_page)
+            self.models_page.import_files(models)
+        if others and self.train_page.wants_folders() and all(Path(path).is_dir() for path in others):
+            for path in others:
+                self.train_page.add_folder(path)
+        elif others:
+            self.rail.choose(0)
+            self.session.add_paths(others)
+
 
 def _local_files(data: QMimeData) -> list[str]:
     if data.hasUrls():
@@ -401,8 +414,8 @@ def _local_files(data: QMimeData) -> list[str]:
 
 
 def _takes(data: QMimeData) -> bool:
-    """Something we can use: pictures, folders, or pixels."""
+    """Something we can use: pictures, folders, models, or pixels."""
     paths = _local_files(data)
     if paths:
-        return any(is_picture(path) or Path(path).is_dir() for path in paths)
+        return any(is_picture(path) or is_model(path) or Path(path).is_dir() for path in paths)
     return data.hasImage()

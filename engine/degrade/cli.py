@@ -245,12 +245,13 @@ def _write_sheet(
     if not files:
         raise PellucidError(Code.FILE_MISSING, "There is no picture to make a sheet of.", "Name one.")
     pictures = [_read(path)[0] for path, _ in files[: arguments.sheet]]
-    sheet = contact_sheet(pictures, recipe, arguments.seed, arguments.sheet)
+    sheet, samples = contact_sheet(pictures, recipe, arguments.seed, arguments.sheet)
     target = folder / "sheet.png"
     for path, _ in files:
         _refuse_existing(target, path, arguments.overwrite)
     _write_picture(target, sheet, Metadata())
-    output.line({"sheet": str(target), "samples": arguments.sheet, "recipe": recipe.name, "digest": recipe.digest})
+    places = [{"original": s.original, "damaged": s.damaged, "text": s.text} for s in samples]
+    output.line({"sheet": str(target), "samples": places, "recipe": recipe.name, "digest": recipe.digest})
     output.say(f"{target}: {arguments.sheet} samples of {recipe.name} ({recipe.digest}), seed {arguments.seed}.")
     return DONE
 

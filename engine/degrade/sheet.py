@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,12 +26,27 @@ _GOLDEN = (0.7548776662466927, 0.5698402909980532)
 """Steps of a sequence that covers a square evenly, for the places of the crops."""
 
 
-def contact_sheet(pictures: Sequence[Bytes], recipe: Recipe, seed: int, count: int, crop: int = 192) -> Bytes:
-    """(height, width, 3) uint8 sheet of samples 0..count-1, which take turns among the pictures.
+Box = tuple[int, int, int, int]
+"""left, top, width, height in pixels of the sheet."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    original: Box
+    damaged: Box
+    text: str
+    """What happened to it."""
+
+
+def contact_sheet(
+    pictures: Sequence[Bytes], recipe: Recipe, seed: int, count: int, crop: int = 192
+) -> tuple[Bytes, list[Sample]]:
+    """(height, width, 3) uint8 sheet of samples 0..count-1, which take turns among the pictures, and where each is.
 
     pictures: (height, width, 3) uint8, at least `recipe.scale` pixels a side. The left crop is the original, turned as
     the recipe turned it; the damaged one is enlarged to its size without smoothing.
     """
+    samples = []
     columns = max(1, round(math.sqrt(count * 0.75)))
     cell_width, cell_height = 2 * crop + 3 * _GAP, crop + 2 * _GAP + _LABEL_LINES * _LINE_HEIGHT
     rows = -(-count // columns)
@@ -43,14 +59,17 @@ def contact_sheet(pictures: Sequence[Bytes], recipe: Recipe, seed: int, count: i
         plan = draw_plan(recipe, seed, [sample], *source.shape[:2])
         damaged, target = degrade_batch(planes_of(source), plan, target="plain")
         left, top = sample % columns * cell_width + _GAP, sample // columns * cell_height + _GAP
+        boxes = []
         for offset, planes in ((0, target), (crop + _GAP, damaged)):
             tile = Image.fromarray(bytes_of(planes[0]))
             zoom = crop / max(target.shape[2:]) * (recipe.scale if offset else 1)
             size = (max(1, round(tile.width * zoom)), max(1, round(tile.height * zoom)))
             sheet.paste(tile.resize(size, Image.Resampling.NEAREST), (left + offset, top))
-        label = _wrapped(f"{sample}: {summary(plan.describe(0))}", font, cell_width - 2 * _GAP)
+            boxes.append((left + offset, top, *size))
+        samples.append(Sample(boxes[0], boxes[1], summary(plan.describe(0))))
+        label = _wrapped(f"{sample}: {samples[-1].text}", font, cell_width - 2 * _GAP)
         draw.multiline_text((left, top + crop + 3), "\n".join(label), _INK, font, spacing=2)
-    return np.asarray(sheet)
+    return np.asarray(sheet), samples
 
 
 def summary(operations: Sequence[dict[str, Any]]) -> str:

@@ -219,12 +219,12 @@
             <translation>{name} wird importiert…</translation>
         </message>
         <message>
-            <source>The model is in the library.</source>
-            <translation>Das Modell ist in der Bibliothek.</translation>
+            <source>{name} is in the library.</source>
+            <translation>{name} ist in der Bibliothek.</translation>
         </message>
         <message>
-            <source>The model was not imported.</source>
-            <translation>Das Modell wurde nicht importiert.</translation>
+            <source>{name} was not imported.</source>
+            <translation>{name} wurde nicht importiert.</translation>
         </message>
         <message>
             <source>Save as model</source>
@@ -550,6 +550,10 @@
             <translation>Restauriert nur, was zu sehen ist, um die Einstellungen zu beurteilen</translation>
         </message>
         <message>
+            <source>The model {old} is gone; {new} takes its place.</source>
+            <translation>Das Modell {old} gibt es nicht mehr; {new} tritt an seine Stelle.</translation>
+        </message>
+        <message>
             <source>Open pictures</source>
             <translation>Bilder öffnen</translation>
         </message>
@@ -575,7 +579,7 @@
         </message>
         <message>
             <source>Restore again</source>
-            <translation>Noch einmal restaurieren</translation>
+            <translation>Wiederholen</translation>
         </message>
         <message>
             <source>Restore next</source>
@@ -984,6 +988,22 @@ Ein Training läuft weiter, wenn dieses Fenster geschlossen wird.</translation>
         <message>
             <source>{h} h {m:02} min</source>
             <translation>{h} h {m:02} min</translation>
+        </message>
+        <message>
+            <source>today at {time}</source>
+            <translation>heute um {time}</translation>
+        </message>
+        <message>
+            <source>tomorrow at {time}</source>
+            <translation>morgen um {time}</translation>
+        </message>
+        <message>
+            <source>on {day} at {time}</source>
+            <translation>am {day} um {time}</translation>
+        </message>
+        <message>
+            <source>on {date}</source>
+            <translation>am {date}</translation>
         </message>
         <message>
             <source>{n} MP</source>
@@ -1480,6 +1500,10 @@ Ein Training läuft weiter, wenn dieses Fenster geschlossen wird.</translation>
             <translation>Etwa {time} auf {device}, {memory} GB Speicher.</translation>
         </message>
         <message>
+            <source>Begun now, it is finished {when}.</source>
+            <translation>Jetzt begonnen, ist es {when} fertig.</translation>
+        </message>
+        <message>
             <source>It will not fit: choose fewer pictures a step or smaller crops.</source>
             <translation>Das passt nicht: weniger Bilder je Schritt oder kleinere Ausschnitte wählen.</translation>
         </message>
@@ -1592,6 +1616,22 @@ Ein Training läuft weiter, wenn dieses Fenster geschlossen wird.</translation>
         <message>
             <source>Quit</source>
             <translation>Beenden</translation>
+        </message>
+        <message>
+            <source>The training {name} is finished.</source>
+            <translation>Das Training {name} ist fertig.</translation>
+        </message>
+        <message>
+            <source>The training {name} has failed.</source>
+            <translation>Das Training {name} ist gescheitert.</translation>
+        </message>
+        <message>
+            <source>The training {name} ended without a word.</source>
+            <translation>Das Training {name} endete ohne ein Wort.</translation>
+        </message>
+        <message>
+            <source>Show</source>
+            <translation>Zeigen</translation>
         </message>
         <message>
             <source>{n} pictures restored</source>

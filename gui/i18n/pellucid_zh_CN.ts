@@ -219,12 +219,12 @@
             <translation>正在导入 {name}…</translation>
         </message>
         <message>
-            <source>The model is in the library.</source>
-            <translation>模型已加入模型库。</translation>
+            <source>{name} is in the library.</source>
+            <translation>{name} 已加入模型库。</translation>
         </message>
         <message>
-            <source>The model was not imported.</source>
-            <translation>模型未能导入。</translation>
+            <source>{name} was not imported.</source>
+            <translation>{name} 未能导入。</translation>
         </message>
         <message>
             <source>Save as model</source>
@@ -548,6 +548,10 @@
         <message>
             <source>Restore only what can be seen, to judge the settings</source>
             <translation>只修复可见部分，用来判断设置是否合适</translation>
+        </message>
+        <message>
+            <source>The model {old} is gone; {new} takes its place.</source>
+            <translation>模型 {old} 已不存在，改用 {new}。</translation>
         </message>
         <message>
             <source>Open pictures</source>
@@ -984,6 +988,22 @@ A training keeps running when this window is closed.</source>
         <message>
             <source>{h} h {m:02} min</source>
             <translation>{h} 小时 {m:02} 分</translation>
+        </message>
+        <message>
+            <source>today at {time}</source>
+            <translation>今天 {time}</translation>
+        </message>
+        <message>
+            <source>tomorrow at {time}</source>
+            <translation>明天 {time}</translation>
+        </message>
+        <message>
+            <source>on {day} at {time}</source>
+            <translation>{day} {time}</translation>
+        </message>
+        <message>
+            <source>on {date}</source>
+            <translation>{date}</translation>
         </message>
         <message>
             <source>{n} MP</source>
@@ -1480,6 +1500,10 @@ A training keeps running when this window is closed.</source>
             <translation>在 {device} 上约需 {time}，内存 {memory} GB。</translation>
         </message>
         <message>
+            <source>Begun now, it is finished {when}.</source>
+            <translation>现在开始，将于 {when} 完成。</translation>
+        </message>
+        <message>
             <source>It will not fit: choose fewer pictures a step or smaller crops.</source>
             <translation>内存不足：请减少每步图片数或缩小裁剪尺寸。</translation>
         </message>
@@ -1592,6 +1616,22 @@ A training keeps running when this window is closed.</source>
         <message>
             <source>Quit</source>
             <translation>退出</translation>
+        </message>
+        <message>
+            <source>The training {name} is finished.</source>
+            <translation>训练 {name} 已完成。</translation>
+        </message>
+        <message>
+            <source>The training {name} has failed.</source>
+            <translation>训练 {name} 失败了。</translation>
+        </message>
+        <message>
+            <source>The training {name} ended without a word.</source>
+            <translation>训练 {name} 意外终止，没有留下任何信息。</translation>
+        </message>
+        <message>
+            <source>Show</source>
+            <translation>查看</translation>
         </message>
         <message>
             <source>{n} pictures restored</source>

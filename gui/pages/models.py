@@ -22,6 +22,8 @@ from PySide6.QtWidgets import (
 )
 
 from gui.commands import failure_sentence, run_command
+from gui.naming import MODEL_SUFFIXES
+from gui.sentences import about
 from gui.state import library
 from gui.state.library import Model
 from gui.theme import SPACE, sized
@@ -129,13 +131,11 @@ class ModelsPage(QWidget):
         if model.description:
             words.addWidget(_text(model.description))
         words.addWidget(_text(self._facts(model, is_default), "muted"))
-        scores = [score for score in model.scores if score.alpha is None][:4]
-        if scores:
-            words.addWidget(
-                _text("   ".join(f"{s.metric.upper()} {s.value:.4g} ({s.dataset})" for s in scores), "muted")
-            )
+        for line in _scores(model)[:3]:
+            words.addWidget(_text(line, "muted"))
         rights = [self.tr("Licence: {x}").format(x=model.licence or self.tr("not stated")), *model.attribution[:2]]
-        words.addWidget(_text(" · ".join(rights), "muted"))
+        if model.parameters:  # Plain interpolation is nobody's.
+            words.addWidget(_text(" · ".join(rights), "muted"))
         if model.problem:
             words.addWidget(_text(model.problem, "bad"))
         words.addStretch(1)
@@ -206,19 +206,30 @@ class ModelsPage(QWidget):
         return " · ".join(part for part in parts if part)
 
     def _import(self) -> None:
-        path, _filter = QFileDialog.getOpenFileName(
-            self, self.tr("Import a model"), "", self.tr("Models") + " (*.safetensors *.pth *.pt *.ckpt *.bin *.param)"
+        patterns = " ".join(f"*{suffix}" for suffix in sorted(MODEL_SUFFIXES))
+        paths, _filter = QFileDialog.getOpenFileNames(
+            self, self.tr("Import a model"), "", self.tr("Models") + f" ({patterns})"
         )
-        if path:
-            self.banner.tell(self.tr("Importing {name}…").format(name=path))
-            run_command(["models", "import", path, "--json"], self._imported, self, self._program)
+        self.import_files(paths)
 
-    def _imported(self, code: int, output: bytes, complaint: str) -> None:
-        if code == 0:
-            self.banner.tell(self.tr("The model is in the library."))
-        else:
-            self.banner.tell(self.tr("The model was not imported."), "bad", failure_sentence(output) or complaint)
-        self.reload()
+    def import_files(self, paths: list[str]) -> None:
+        """Into the library, one after the other; the first that is refused ends it with a sentence."""
+        if not paths:
+            return
+        first, *rest = paths
+        name = Path(first).name
+        self.banner.tell(self.tr("Importing {name}…").format(name=name))
+
+        def done(code: int, output: bytes, complaint: str) -> None:
+            if code == 0:
+                self.banner.tell(self.tr("{name} is in the library.").format(name=name))
+                self.import_files(rest)
+            else:
+                text = self.tr("{name} was not imported.").format(name=name)
+                self.banner.tell(text, "bad", failure_sentence(output) or complaint)
+            self.reload()
+
+        run_command(["models", "import", first, "--json"], done, self, self._program)
 
     def save_blend(self, model: str, partner: str, alpha: float) -> None:
         """Ask for a name and make a model of the blend."""
@@ -239,6 +250,15 @@ class ModelsPage(QWidget):
                 )
 
         run_command(words, done, self, self._program)
+
+
+def _scores(model: Model) -> list[str]:
+    """One line a data set."""
+    found: dict[str, list[str]] = {}
+    for score in model.scores:
+        if score.alpha is None:
+            found.setdefault(score.dataset, []).append(f"{score.metric.upper()} {about(score.value, 4)}")
+    return [f"{' · '.join(values)} ({dataset})" for dataset, values in found.items()]
 
 
 def _text(text: str, tone: str = "") -> QLabel:

@@ -32,7 +32,7 @@ from gui.imaging.picture import Picture, from_rgba
 from gui.models.queue_model import QueueModel
 from gui.naming import PICTURE_SUFFIXES
 from gui.process import Outcome
-from gui.sentences import duration, item_details, item_line, size
+from gui.sentences import decimal, duration, item_details, item_line, size
 from gui.session import RestoreSession
 from gui.state import library
 from gui.state import queue as queues
@@ -594,7 +594,7 @@ class RestorePage(QWidget):
 
     def _blend_title(self, alpha: float) -> str:
         ends = {0.0: self.tr("Faithful"), 1.0: self.tr("Vivid")}
-        return f"{ends[alpha]} {alpha:.2f}" if alpha in ends else f"{alpha:.2f}"
+        return f"{ends[alpha]} {decimal(alpha, 2)}" if alpha in ends else decimal(alpha, 2)
 
     def _choose_mode(self, mode: Mode) -> None:
         """Leaving side by side also leaves a comparison of models or blends."""
@@ -692,7 +692,7 @@ class RestorePage(QWidget):
             self._overlays[event.view] = Overlay(growing.picture, area)
             self.view.busy_area = None
             self._show_panes(keep=True)
-            self._state_text.setText(self.tr("Region restored in {time}").format(time=f"{event.seconds:.2f} s"))
+            self._state_text.setText(self.tr("Region restored in {time}").format(time=f"{decimal(event.seconds, 2)} s"))
 
         growing.picture.ready_rows = growing.picture.height
         if len(growing.picture.levels) == 1:

@@ -32,7 +32,7 @@ from gui.models.runs_model import RunRow, RunsModel
 from gui.pages.train import free_folder
 from gui.run_tail import RunTail, TailReader, is_alive, run_folders, send_command
 from gui.run_watch import RunWatch
-from gui.sentences import duration
+from gui.sentences import about, decimal, duration, whole
 from gui.settings import write_whole
 from gui.state.run import METRICS_OF, Run, Sentence
 from gui.theme import SPACE, colour, sized
@@ -384,7 +384,7 @@ class RunsPage(QWidget):
         self._name.setText(tail.folder.name)
         facts = [self._status_line(run, status), run.stage, f"{run.device} {run.precision}".strip()]
         if run.parameters:
-            facts.append(self.tr("{n} parameters").format(n=f"{run.parameters:,}"))
+            facts.append(self.tr("{n} parameters").format(n=whole(run.parameters)))
         if run.pictures:
             facts.append(self.tr("{n} pictures").format(n=run.pictures))
         self._state.setText(" · ".join(fact for fact in facts if fact))
@@ -410,14 +410,14 @@ class RunsPage(QWidget):
 
     def _show_tiles(self, run: Run) -> None:
         tiles = self._tiles
-        tiles["progress"].setText(f"{run.iteration:,} / {run.iterations:,}" if run.iterations else "–")
+        tiles["progress"].setText(f"{whole(run.iteration)} / {whole(run.iterations)}" if run.iterations else "–")
         tiles["left"].setText(duration(run.seconds_left) if run.seconds_left is not None else "–")
-        tiles["speed"].setText(self.tr("{n} it/s").format(n=f"{run.speed:.3g}") if run.speed else "–")
-        tiles["memory"].setText(f"{run.memory_mb / 1024:.1f} GB" if run.memory_mb else "–")
+        tiles["speed"].setText(self.tr("{n} it/s").format(n=about(run.speed, 3)) if run.speed else "–")
+        tiles["memory"].setText(f"{decimal(run.memory_mb / 1024, 1)} GB" if run.memory_mb else "–")
         psnr, base = run.metrics.get("psnr"), run.baseline.get("psnr")
-        text = f"{psnr:.2f} dB" if psnr is not None else "–"
+        text = f"{decimal(psnr, 2)} dB" if psnr is not None else "–"
         if psnr is not None and base is not None:
-            text += f" ({psnr - base:+.2f})"
+            text += f" ({'+' if psnr >= base else '−'}{decimal(abs(psnr - base), 2)})"
             tiles["quality"].setToolTip(self.tr("In brackets: against plain enlargement"))
         tiles["quality"].setText(text)
 
@@ -501,7 +501,7 @@ class RunsPage(QWidget):
         room.setHeight(round(room.height() - CAPTION * ratio))
         shown = pixmap.scaled(room, Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation)
         self._preview.setPixmap(self._captioned(shown, preview.panels, ratio))
-        self._preview_text.setText(f"{preview.iteration:,}")
+        self._preview_text.setText(whole(preview.iteration))
 
     def _captioned(self, strip: QPixmap, panels: tuple[str, ...], ratio: float) -> QPixmap:
         """`strip`, in device pixels, with the name of each of its equal panels above it."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 from PySide6.QtCore import QLocale, QProcess, Qt, QTemporaryDir, QTimer, Signal
-from PySide6.QtGui import QFontDatabase, QPixmap, QResizeEvent
+from PySide6.QtGui import QFontDatabase, QPixmap
 from PySide6.QtWidgets import (
     QButtonGroup,
     QComboBox,
@@ -34,7 +34,7 @@ from engine import wire_training as training
 from gui.commands import SECONDS, START_SECONDS, run_command
 from gui.naming import pictures_below
 from gui.run_tail import is_alive
-from gui.sentences import duration
+from gui.sentences import clock, decimal, duration
 from gui.set_aside import Moves, put_back, set_aside
 from gui.settings import write_whole
 from gui.state.library import Model
@@ -44,6 +44,7 @@ from gui.widgets.alpha_slider import AlphaSlider
 from gui.widgets.banner import Banner
 from gui.widgets.number_box import NumberBox
 from gui.widgets.option_card import OptionCard
+from gui.widgets.sample_grid import SampleGrid, parse_samples
 
 PURPOSES = ("my-photos", "my-photos-gan", "s2-16", "my-photos", "quick-try", "")
 """Preset of each purpose; the last one is "reproduce a paper", whose preset is chosen from the rest."""
@@ -77,7 +78,6 @@ class TrainPage(QWidget):
         """The chosen recipe as its file says it."""
         self._models: tuple[Model, ...] = ()
         self._moved: Moves = ()
-        self._sheet_pixmap = QPixmap()
         self._sheet_timer = _timer(self, SHEET_MS, self._draw_sheet)
         self._estimate_timer = _timer(self, ESTIMATE_MS, self.estimate)
         self._build()
@@ -235,13 +235,8 @@ class TrainPage(QWidget):
         row = QHBoxLayout()
         row.addWidget(self.recipe_box, 1)
         row.addWidget(self.again_button)
-        self._sheet = QLabel()
-        self._sheet.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self._sheet.setProperty("tone", "muted")
-        self._sheet.setMinimumSize(200, 200)
-        self._sheet.setWordWrap(True)
-        self._sheet.setAccessibleName(self.tr("Twelve samples of what the network will be fed"))
-        self._sheet.installEventFilter(self)
+        self.samples = SampleGrid()
+        self.samples.setAccessibleName(self.tr("Twelve samples of what the network will be fed"))
         amounts = QHBoxLayout()
         amounts.setContentsMargins(0, SPACE, 0, SPACE)
         amounts.setSpacing(3 * SPACE)
@@ -269,14 +264,8 @@ class TrainPage(QWidget):
             self.amount_sliders[damage], self._amount_texts[damage] = slider, value
         column.addLayout(row)
         column.addLayout(amounts)
-        column.addWidget(self._sheet, 1)
+        column.addWidget(self.samples, 1)
         return step
-
-    def eventFilter(self, watched: object, event: object) -> bool:
-        """The samples fill the room there is."""
-        if watched is self._sheet and isinstance(event, QResizeEvent):
-            self._show_sheet()
-        return False
 
     def _build_size(self) -> QWidget:
         step = QWidget()
@@ -403,6 +392,10 @@ class TrainPage(QWidget):
             self.folders.addItem(folder)
             self.next_button.setEnabled(True)
             self.check(folder)
+
+    def wants_folders(self) -> bool:
+        """The step that asks for pictures is shown: a folder that is dropped is meant for it."""
+        return self.isVisible() and self.steps.currentIndex() == 1
 
     def _add_folder(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, self.tr("Folder of pictures"))
@@ -583,28 +576,23 @@ class TrainPage(QWidget):
         except OSError as error:
             self.banner.tell(self.tr("The recipe could not be written: {reason}").format(reason=error), "bad")
             return
-        if self._sheet_pixmap.isNull():
-            self._sheet.setText(self.tr("Damaging twelve samples…"))
+        if self.samples.is_empty():
+            self.samples.say(self.tr("Damaging twelve samples…"))
         folder = Path(self._sheets.path()) / f"{Path(recipe).stem}-{self._seed}"
         words = ["degrade", *sources, "-o", str(folder), "--recipe", recipe, "--seed", str(self._seed)]
 
         def done(code: int, records: list[dict[str, Any]], complaint: str) -> None:
-            self._sheet_pixmap = QPixmap(str(folder / "sheet.png"))
-            if self._sheet_pixmap.isNull():
-                self._sheet.setText(_complaint(records, complaint) or self.tr("The samples could not be made."))
+            sheet = QPixmap(str(folder / "sheet.png"))
+            try:
+                samples = parse_samples(records[-1].get("samples")) if records and not sheet.isNull() else []
+            except msgspec.ValidationError:
+                samples = []
+            if samples:
+                self.samples.show_samples(sheet, samples)
             else:
-                self._show_sheet()
+                self.samples.say(_complaint(records, complaint) or self.tr("The samples could not be made."))
 
         self._run("sheet", [*words, "--sheet", str(SAMPLES), "--overwrite"], done)
-
-    def _show_sheet(self) -> None:
-        if self._sheet_pixmap.isNull():
-            return
-        ratio = self.devicePixelRatioF()
-        keep, smooth = Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation
-        shown = self._sheet_pixmap.scaled(self._sheet.size() * ratio, keep, smooth)
-        shown.setDevicePixelRatio(ratio)
-        self._sheet.setPixmap(shown)
 
     def _enter_size(self) -> None:
         tree = self._preset_tree()
@@ -652,8 +640,10 @@ class TrainPage(QWidget):
             text = self.tr("About {time} on {device}, {memory} GB of memory.").format(
                 time=duration(float(result.get("seconds", 0))),
                 device=result.get("device", ""),
-                memory=f"{float(result.get('memory_mb', 0)) / 1024:.1f}",
+                memory=decimal(float(result.get("memory_mb", 0)) / 1024, 1),
             )
+            when = clock(float(result.get("seconds", 0)))
+            text += " " + self.tr("Begun now, it is finished {when}.").format(when=when)
             if result.get("fits") is False:
                 text += " " + self.tr("It will not fit: choose fewer pictures a step or smaller crops.")
             self._estimate.setText(text)

@@ -8,6 +8,7 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QSlider, QWidget
 
+from gui.sentences import about, decimal
 from gui.theme import colour, sized
 
 HANDLE = 9
@@ -40,7 +41,7 @@ class AlphaSlider(QSlider):
         """What was measured along the way; at most two are drawn."""
         self._curves = [curve for curve in curves if curve.points][:2]
         lines = [
-            f"{curve.label}: " + ", ".join(f"{alpha:.2f} → {value:.3g}" for alpha, value in curve.points)
+            f"{curve.label}: " + ", ".join(f"{decimal(alpha, 2)} → {about(value, 3)}" for alpha, value in curve.points)
             for curve in self._curves
         ]
         self.setToolTip("\n".join(lines))
@@ -112,7 +113,7 @@ class AlphaSlider(QSlider):
         painter.setPen(ink)
         painter.setFont(sized(self.font(), 0.85))
         side = (Qt.AlignmentFlag.AlignLeft, Qt.AlignmentFlag.AlignRight)[number]
-        painter.drawText(QRectF(0, 0, self.width(), LABEL_HEIGHT), side, f"{curve.label} {nearest[1]:.3g}")
+        painter.drawText(QRectF(0, 0, self.width(), LABEL_HEIGHT), side, f"{curve.label} {about(nearest[1], 3)}")
 
     def _share(self) -> float:
         span = self.maximum() - self.minimum()

@@ -171,13 +171,14 @@ class LossPlot(QLabel):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
 
     def _paint_legend(self, painter: QPainter, area: QRectF) -> None:
-        x = area.left() + 10
-        for number, curve in enumerate(self._curves):
-            width = painter.fontMetrics().horizontalAdvance(curve.name)
+        """At the right: losses begin high at the left."""
+        widths = [painter.fontMetrics().horizontalAdvance(curve.name) + 36 for curve in self._curves]
+        x = max(area.left() + 10, area.right() + 9 - sum(widths))
+        for number, (curve, width) in enumerate(zip(self._curves, widths, strict=True)):
             painter.fillRect(QRectF(x, area.top() + 11, 12, 3), QColor(HUES[number % len(HUES)]))
             painter.setPen(colour(self.palette(), "text"))
             painter.drawText(QPointF(x + 17, area.top() + 17), curve.name)
-            x += width + 36
+            x += width
 
     def _paint_readout(self, painter: QPainter, area: QRectF, shown: tuple[float, float]) -> None:
         assert self._pointer is not None

@@ -7,6 +7,7 @@ from PySide6.QtGui import QFontMetrics, QImage, QPainter, QPainterPath, QPalette
 from PySide6.QtWidgets import QComboBox, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
 from gui import icons
+from gui.sentences import about
 from gui.state.library import Model
 from gui.theme import colour, sized
 
@@ -48,7 +49,11 @@ class ModelBox(QComboBox):
 def card_lines(model: Model) -> list[str]:
     """What a card says below the name: what it is for, then facts."""
     scores = [score for score in model.scores if score.alpha is None][:2]
-    facts = [model.architecture, *(f"{score.metric.upper()} {score.value:.4g}" for score in scores), model.licence]
+    facts = [
+        model.architecture,
+        *(f"{score.metric.upper()} {about(score.value, 4)}" for score in scores),
+        model.licence,
+    ]
     return [line for line in (model.description, " · ".join(fact for fact in facts if fact)) if line]
 
 

@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
 
 from engine.wire import RestoreOptions, Size
 from gui.naming import result_name, results_place
+from gui.sentences import about, decimal
 from gui.settings import RESULTS_FOLDER, Settings
 from gui.state import library
 from gui.state.library import Model
@@ -301,7 +302,7 @@ class OptionsPanel(QScrollArea):
         self._blend.setVisible(partner is not None or bool(options.partner))
         alpha = options.alpha or 0.0
         self.alpha_slider.setValue(round(alpha * 100))
-        self._alpha_text.setText(f"{alpha:.2f}")
+        self._alpha_text.setText(decimal(alpha, 2))
         if model is not None:
             self.alpha_slider.set_curves(
                 [Scores(m.upper(), tuple(library.scores_along(self._models, model, m))) for m in ("psnr", "st-lpips")]
@@ -448,5 +449,5 @@ def _is_partner(model: Model, models: tuple[Model, ...]) -> bool:
 
 def _facts(model: Model) -> str:
     parts = [f"×{model.scale}", model.architecture]
-    parts += [f"{score.metric.upper()} {score.value:.4g} ({score.dataset})" for score in model.scores[:1]]
+    parts += [f"{score.metric.upper()} {about(score.value, 4)} ({score.dataset})" for score in model.scores[:1]]
     return " · ".join(part for part in parts if part)

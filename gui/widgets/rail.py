@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QEnterEvent, QKeyEvent, QPainter, QPaintEvent
+from PySide6.QtGui import QEnterEvent, QFontMetricsF, QKeyEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QAbstractButton, QButtonGroup, QFrame, QVBoxLayout, QWidget
 
 from gui import icons
 from gui.theme import RAIL_WIDTH, SPACE, colour, sized
+
+EDGE = 5
+"""Pixels that a label leaves free at both sides; a longer one is written smaller."""
 
 
 class RailButton(QAbstractButton):
@@ -48,7 +51,10 @@ class RailButton(QAbstractButton):
             painter.drawRoundedRect(pill.adjusted(0.5, 0.5, -0.5, -0.5), 15, 15)
         ink = colour(palette, "accent" if self.isChecked() else "muted")
         icons.draw(painter, self._name, QRectF(self.width() / 2 - 11, 10, 22, 22), ink)
-        painter.setFont(sized(self.font(), 0.9, strong=self.isChecked()))
+        font = sized(self.font(), 0.9, strong=True)
+        wide = QFontMetricsF(font).horizontalAdvance(self.text().replace("&", ""))
+        room = (self.width() - 2 * EDGE) / max(wide, 1.0)
+        painter.setFont(sized(self.font(), 0.9 * min(1.0, room), strong=self.isChecked()))
         painter.setPen(colour(palette, "text" if self.isChecked() else "muted"))
         painter.drawText(QRectF(0, 39, self.width(), 20), Qt.AlignmentFlag.AlignHCenter, self.text().replace("&", ""))
         painter.end()

@@ -98,10 +98,25 @@ def test_a_sheet_shows_all_samples(tmp_path):
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["sheet.png"]
 
 
+def test_a_sheet_tells_where_each_sample_lies_and_what_happened_to_it(tmp_path, capsys):
+    source = photo(tmp_path / "a.png", (300, 220))
+    assert degrade(source, "-o", tmp_path / "out", "--sheet", 5, "--recipe", "bicubic", "--json") == 0
+    samples = json.loads(capsys.readouterr().out)["samples"]
+    assert len(samples) == 5
+    with Image.open(tmp_path / "out" / "sheet.png") as sheet:
+        for sample in samples:
+            halves = []
+            for left, top, width, height in (sample["original"], sample["damaged"]):
+                halves.append(np.asarray(sheet.crop((left, top, left + width, top + height)).convert("L"), float))
+            assert halves[0].shape == halves[1].shape == (192, 192)
+            assert np.corrcoef(halves[0].ravel(), halves[1].ravel())[0, 1] > 0.3
+            assert "bicubic" in sample["text"]
+
+
 def test_a_sheet_is_the_same_every_time_and_another_with_another_seed():
     picture = np.random.default_rng(0).integers(0, 256, (100, 120, 3), np.uint8)
     recipe = load_recipe("esrgan-augment")
-    sheets = [contact_sheet([picture], recipe, seed, 4, crop=64).tobytes() for seed in (1, 1, 2)]
+    sheets = [contact_sheet([picture], recipe, seed, 4, crop=64)[0].tobytes() for seed in (1, 1, 2)]
     assert sheets[0] == sheets[1] != sheets[2]
 
 

@@ -73,7 +73,7 @@ class Watched(gui.window.Window):
             "purpose": page.purposes.checkedId(),
             "folders": page.picture_folders(),
             "check": page._check_state.text(),
-            "sheet": not page._sheet_pixmap.isNull(),
+            "sheet": not page.samples.is_empty(),
             "estimate": page._estimate.text(),
             "banner": page.banner.text(),
             "numbers": [page.iterations_number.value(), page.batch_number.value(), page.crop_number.value()],

@@ -191,7 +191,7 @@ def take(out: Path, work: Path, look: tuple[str, int], model: str, only: str, la
     wait(lambda: bool(train._findings))
     shoot("train-2-pictures", in_both=False)
     train.next_button.click()
-    wait(lambda: not train._sheet_pixmap.isNull())
+    wait(lambda: not train.samples.is_empty())
     shoot("train-3-damage", in_both=False)
     train.next_button.click()
     wait(lambda: bool(train.config_text.toPlainText()), RUN_SECONDS)

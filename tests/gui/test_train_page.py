@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
+from PySide6.QtCore import QRectF
 from PySide6.QtWidgets import QPushButton
 from pytestqt.qtbot import QtBot
 
@@ -147,12 +148,12 @@ def test_moved_sliders_reach_samples_and_training(
 ) -> None:
     page.add_folder(str(Path(pictures[0]).parent))
     page._show_step(2)
-    qtbot.waitUntil(lambda: not page._sheet_pixmap.isNull(), timeout=WAIT)
+    qtbot.waitUntil(lambda: not page.samples.is_empty(), timeout=WAIT)
     assert "data.recipe" in " ".join(page.command())
     assert page.recipe(tmp_path) == page.recipe_box.currentData()
-    first = page._sheet_pixmap.toImage()
+    first = page.samples.sheet().toImage()
     page.amount_sliders["noise"].setValue(200)
-    qtbot.waitUntil(lambda: page._sheet_pixmap.toImage() != first, timeout=WAIT)
+    qtbot.waitUntil(lambda: page.samples.sheet().toImage() != first, timeout=WAIT)
     (setting,) = [word for word in page.command() if word.startswith("data.recipe=")]
     path = Path(json.loads(setting.partition("=")[2]))
     assert path.parent == tmp_path / "runs" / "recipes"
@@ -222,14 +223,24 @@ def test_the_pair_of_a_run_is_known_whether_it_has_two_stages_or_a_start(tmp_pat
     assert pair_of(both, (*saved, Saved("models/g", "best", 1))) == (both / "models/p", both / "models/g")
 
 
-def test_a_picture_of_the_samples_follows_the_size_of_the_window(
-    qtbot: QtBot, page: TrainPage, pictures: list[str]
-) -> None:
+def test_the_samples_use_the_room_there_is(qtbot: QtBot, page: TrainPage, pictures: list[str]) -> None:
     page.add_folder(str(Path(pictures[0]).parent))
     page._show_step(2)
-    qtbot.waitUntil(lambda: not page._sheet_pixmap.isNull(), timeout=WAIT)
-    with Image.open(Path(pictures[0])) as first:
-        assert first.size == (60, 40)
-    width = page._sheet.pixmap().width()
-    page.resize(700, 560)
-    qtbot.waitUntil(lambda: page._sheet.pixmap().width() != width, timeout=5000)
+    qtbot.waitUntil(lambda: not page.samples.is_empty(), timeout=WAIT)
+    heights = []
+    for size in ((1100, 760), (900, 620), (900, 1300), (1800, 620)):
+        page.resize(*size)
+        qtbot.wait(50)
+        cells = page.samples.cells()
+        room = QRectF(page.samples.rect())
+        assert len(cells) == 12
+        assert all(room.contains(cell) for cell in cells)
+        pairs = itertools.combinations(cells, 2)
+        assert not any(one.intersects(other) for one, other in pairs)
+        rows = len({cell.top() for cell in cells})
+        heights.append((rows, cells[0].height()))
+        assert not page.samples.grab().isNull()
+    assert heights[2][0] > heights[0][0] > heights[3][0], "tall rooms have more rows"
+    assert heights[0][1] > heights[1][1]
+    page.samples.say("none")
+    assert page.samples.is_empty() and page.samples.text() == "none"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QObject, Qt
+from PySide6.QtCore import QMimeData, QObject, Qt, QUrl
 from PySide6.QtGui import QAccessible
 from PySide6.QtWidgets import QAbstractButton, QApplication, QLabel, QWidget
 from pytestqt.qtbot import QtBot
@@ -18,7 +18,7 @@ import gui
 from engine import wire_training as training
 from gui import theme
 from gui.settings import Settings
-from gui.window import Window
+from gui.window import Window, _takes
 
 Open = Callable[..., Window]
 GUI = Path(gui.__file__).parent
@@ -199,3 +199,34 @@ def test_the_end_of_a_training_is_told_on_the_page_people_look_at(
     show.click()
     assert window.pages.currentWidget() is window.runs_page
     assert window.runs_page._current is not None and window.runs_page._current.folder == run
+
+
+def test_what_is_dropped_goes_where_it_is_meant_to(
+    qtbot: QtBot, open_window: Open, pictures: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window = open_window(settings=Settings(start_at_once=False))
+    window.begin([])
+    folder = str(Path(pictures[0]).parent)
+    imported: list[str] = []
+    monkeypatch.setattr(window.models_page, "import_files", imported.extend)
+
+    def drop(*paths: str) -> None:
+        data = QMimeData()
+        data.setUrls([QUrl.fromLocalFile(path) for path in paths])
+        assert _takes(data)
+        assert window._take_data(data)
+
+    window._go(window.train_page)
+    window.train_page._show_step(1)
+    drop(folder)
+    assert window.train_page.picture_folders() == [folder]
+    assert window.pages.currentWidget() is window.train_page
+    assert not window.session.queue.items
+    drop(pictures[0])
+    assert window.pages.currentWidget() is window.restore_page
+    assert [item.source for item in window.session.queue.items] == pictures[:1]
+    model = tmp_path / "new model.safetensors"
+    model.touch()
+    drop(str(model))
+    assert imported == [str(model)]
+    assert window.pages.currentWidget() is window.models_page

@@ -88,7 +88,9 @@ def draw_sheet() -> None:
     target = Path(option("-o")) / "sheet.png"
     target.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (640, 480), (shade, 90, 120)).save(target)
-    print(json.dumps({"sheet": str(target), "samples": 12}))
+    boxes = [(160 * (n % 4), 160 * (n // 4), 80, 80) for n in range(12)]
+    samples = [{"original": box, "damaged": (box[0] + 80, *box[1:]), "text": "blur 1.3, jpeg 40"} for box in boxes]
+    print(json.dumps({"sheet": str(target), "samples": samples}))
 
 
 words = sys.argv[1:]

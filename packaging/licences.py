@@ -62,6 +62,27 @@ WORDS: Final = {
 }
 """Licences that the distributions do not name in the standard's words, read from their texts."""
 
+SYSTEM_WORDS: Final = {
+    "libbrotli1": "MIT",
+    "libbz2-1.0": "bzip2-1.0.6",
+    "libcom-err2": "MIT",
+    "libffi8": "MIT",
+    "libglib2.0-0": "LGPL-2.1-or-later",
+    "libgomp1": "GPL-3.0-or-later WITH GCC-exception-3.1",
+    "libkeyutils1": "LGPL-2.0-or-later",
+    "liblzma5": "public domain",
+    "libpcre2-8-0": "BSD-3-Clause",
+    "libssl3": "Apache-2.0",
+    "libuuid1": "BSD-3-Clause",
+    "libzstd1": "BSD-3-Clause",
+    **dict.fromkeys(("libgssapi-krb5-2", "libk5crypto3", "libkrb5-3", "libkrb5support0"), "MIT"),
+    **dict.fromkeys(("libxkbcommon0", "libxkbcommon-x11-0"), "MIT"),
+    **dict.fromkeys((f"libxcb-{name}" for name in ("cursor0", "glx0", "icccm4", "image0", "keysyms1")), "MIT"),
+    **dict.fromkeys((f"libxcb-{name}" for name in ("randr0", "render0", "render-util0", "shape0")), "MIT"),
+    **dict.fromkeys((f"libxcb-{name}" for name in ("shm0", "sync1", "util1", "xfixes0", "xkb1")), "MIT"),
+}
+"""Terms of the library itself. Its package's text names those of every file of the source too, programs and tests."""
+
 QT_NOTICE: Final = """\
 Pellucid uses Qt and PySide6 under the GNU Lesser General Public License, version 3. They are separate shared
 libraries, unmodified, in the folder PySide6 beside the program (_internal/PySide6). You may replace them by versions of
@@ -376,8 +397,8 @@ def _system_component(package: str) -> Component:
     ).stdout
     text = (Path("/usr/share/doc") / name / "copyright").read_text("utf-8", "replace")
     words = dict.fromkeys(re.findall(r"^License: *(\S.*)$", text, re.MULTILINE))
-    licence = ", ".join(words) if words else "see its text"
-    return Component(name, version, licence[:200], (text,), f"pkg:deb/debian/{name}@{version}")
+    licence = SYSTEM_WORDS.get(name) or ", ".join(words)[:200] or "see its text"
+    return Component(name, version, licence, (text,), f"pkg:deb/debian/{name}@{version}")
 
 
 def moment_of(epoch: int) -> str:

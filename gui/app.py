@@ -57,6 +57,12 @@ def run(files: list[str]) -> int:
     settings, damaged = settings_file.load(settings_file.config_folder() / "settings.json")
     QApplication.setDesktopFileName(DESKTOP_ID)
     application = QApplication([sys.argv[0]])
+    # Before the window is made, which takes a while: a start at the same time must hear of this one.
+    doorbell = Doorbell(application)
+    if not new_window and not doorbell.listen():
+        if hand_over(paths):
+            return 0
+        doorbell.take_over()
     application.setApplicationName("pellucid")
     application.setApplicationDisplayName("Pellucid")
     application.setStyle("Fusion")
@@ -67,10 +73,7 @@ def run(files: list[str]) -> int:
     from gui.window import Window
 
     window = Window(settings, settings_file.config_folder(), folder, settings_file.cache_folder() / "view")
-    doorbell = Doorbell(application)
     doorbell.files_came.connect(window.take_files)
-    if not new_window:
-        doorbell.listen()
     _install_excepthook(window.restore_page.banner.tell)
     if damaged:
         window.restore_page.banner.tell(
@@ -152,11 +155,13 @@ class Doorbell(QObject):
         self._server.newConnection.connect(self._connected)
 
     def listen(self) -> bool:
-        name = server_name()
-        if self._server.listen(name):
-            return True
-        QLocalServer.removeServer(name)  # Left over by a start that was killed.
-        return self._server.listen(name)
+        """False when there is one already: of another start, or left over by one that was killed."""
+        return self._server.listen(server_name())
+
+    def take_over(self) -> None:
+        """In the place of one that does not answer: what is left over."""
+        QLocalServer.removeServer(server_name())
+        self._server.listen(server_name())
 
     def close(self) -> None:
         self._server.close()

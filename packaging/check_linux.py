@@ -282,6 +282,28 @@ def try_window(place: Place, on: Screen, picture: str, shots: Path | None, name:
         time.sleep(1.0)
         quit_window(on, program)
         say("quit", code=program.returncode)
+    try_two_starts_at_once(place, on, str(Path(picture).parent / "zwei 二"))
+
+
+def try_two_starts_at_once(place: Place, on: Screen, folder: str) -> None:
+    """A double click too many: one window has both pictures, the other start hands over and ends."""
+    pictures = [f"{folder}/{name}.png" for name in ("eins", "zwei")]
+    for picture in pictures:
+        write_photograph(place.outside(picture), 60, 40)
+    programs = [place.start(picture, display=on.display) for picture in pictures]
+    results = place.outside(folder) / "Pellucid"
+    try:
+        wait_for("Both pictures", lambda: all(any(results.glob(f"{name}_*.png")) for name in ("eins", "zwei")))
+        windows = on.do("search", "--onlyvisible", "--name", "Pellucid", check=False).split()
+        open_ones = [program for program in programs if program.poll() is None]
+        say("two starts at once", windows=len(windows))
+        expect(len(windows) == len(open_ones) == 1, "Two starts at once have opened two windows.")
+        time.sleep(1.0)
+        quit_window(on, open_ones[0])
+    finally:
+        for program in programs:
+            program.kill()
+            program.communicate()
 
 
 def measure_starts(place: Place, on: Screen, bundle: Path, times: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -174,6 +175,7 @@ class Window(QMainWindow):
         entries: list[tuple[str, QKeySequence | QKeySequence.StandardKey, Callable[[], object]]] = [
             (self.tr("Open pictures"), QKeySequence.StandardKey.Open, self._open),
             (self.tr("Paste"), QKeySequence.StandardKey.Paste, self._paste),
+            (self.tr("Copy result"), QKeySequence.StandardKey.Copy, self._copy),
             (self.tr("Restore or pause"), QKeySequence("Ctrl+Return"), self.restore_page.start_or_pause),
             (self.tr("Quit"), QKeySequence("Ctrl+Q"), self.close),
         ]
@@ -346,6 +348,10 @@ class Window(QMainWindow):
         if not self._take_data(QGuiApplication.clipboard().mimeData()):
             self.restore_page.banner.tell(self.tr("There is no picture to paste."), "warning")
 
+    def _copy(self) -> None:
+        if self.pages.currentWidget() is self.restore_page:
+            self.restore_page.copy_result()
+
     def _take_data(self, data: QMimeData) -> bool:
         """Files first: a file manager also offers an icon as an image."""
         paths = _local_files(data)
@@ -381,6 +387,8 @@ class Window(QMainWindow):
             self.save_settings(sync=True)
         self.session.stop()
         self.pictures.stop()
+        if sys.platform.startswith("linux") and QGuiApplication.clipboard().ownsClipboard():
+            QGuiApplication.clipboard().clear()  # It ends with us anyway, and Python has to let go first.
         for process in self.findChildren(QProcess):
             process.blockSignals(True)
             process.kill()

@@ -486,6 +486,10 @@
     <context>
         <name>RestorePage</name>
         <message>
+            <source>Opening…</source>
+            <translation>Wird geöffnet…</translation>
+        </message>
+        <message>
             <source>Add pictures (Ctrl+O)</source>
             <translation>Bilder hinzufügen (Strg+O)</translation>
         </message>
@@ -570,6 +574,14 @@
             <translation>Zuerst ein Bild öffnen: verglichen wird sein sichtbarer Ausschnitt.</translation>
         </message>
         <message>
+            <source>The result is on the clipboard.</source>
+            <translation>Das Ergebnis ist in der Zwischenablage.</translation>
+        </message>
+        <message>
+            <source>Copy result</source>
+            <translation>Ergebnis kopieren</translation>
+        </message>
+        <message>
             <source>Open result</source>
             <translation>Ergebnis öffnen</translation>
         </message>
@@ -652,6 +664,10 @@
         <message>
             <source>Vivid</source>
             <translation>Lebhaft</translation>
+        </message>
+        <message>
+            <source>It cannot be shown.</source>
+            <translation>Es lässt sich nicht zeigen.</translation>
         </message>
         <message>
             <source>Region restored in {time}</source>
@@ -1608,6 +1624,10 @@ Ein Training läuft weiter, wenn dieses Fenster geschlossen wird.</translation>
         <message>
             <source>Paste</source>
             <translation>Einfügen</translation>
+        </message>
+        <message>
+            <source>Copy result</source>
+            <translation>Ergebnis kopieren</translation>
         </message>
         <message>
             <source>Restore or pause</source>

@@ -486,6 +486,10 @@
     <context>
         <name>RestorePage</name>
         <message>
+            <source>Opening…</source>
+            <translation>正在打开…</translation>
+        </message>
+        <message>
             <source>Add pictures (Ctrl+O)</source>
             <translation>添加图片 (Ctrl+O)</translation>
         </message>
@@ -570,6 +574,14 @@
             <translation>请先打开一张图片：比较的是其可见区域。</translation>
         </message>
         <message>
+            <source>The result is on the clipboard.</source>
+            <translation>结果已复制到剪贴板。</translation>
+        </message>
+        <message>
+            <source>Copy result</source>
+            <translation>复制结果</translation>
+        </message>
+        <message>
             <source>Open result</source>
             <translation>打开结果</translation>
         </message>
@@ -652,6 +664,10 @@
         <message>
             <source>Vivid</source>
             <translation>生动</translation>
+        </message>
+        <message>
+            <source>It cannot be shown.</source>
+            <translation>无法显示此图片。</translation>
         </message>
         <message>
             <source>Region restored in {time}</source>
@@ -1608,6 +1624,10 @@ A training keeps running when this window is closed.</source>
         <message>
             <source>Paste</source>
             <translation>粘贴</translation>
+        </message>
+        <message>
+            <source>Copy result</source>
+            <translation>复制结果</translation>
         </message>
         <message>
             <source>Restore or pause</source>

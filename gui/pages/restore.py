@@ -6,8 +6,8 @@ import os
 from pathlib import Path, PurePath
 
 from msgspec.structs import replace
-from PySide6.QtCore import QItemSelectionModel, QPoint, QRectF, Qt, QTimer, QUrl, Signal
-from PySide6.QtGui import QAction, QDesktopServices, QImage, QKeySequence, QPainter
+from PySide6.QtCore import QItemSelectionModel, QMimeData, QPoint, QRectF, Qt, QTimer, QUrl, Signal
+from PySide6.QtGui import QAction, QDesktopServices, QGuiApplication, QImage, QKeySequence, QPainter
 from PySide6.QtWidgets import (
     QButtonGroup,
     QFileDialog,
@@ -54,6 +54,10 @@ BLENDS = (0.0, 0.25, 0.5, 0.75, 1.0)
 SAMPLE = Path(__file__).parent.parent / "assets" / "sample.png"
 SAMPLE_SIZE = (96, 64)
 SAMPLE_VIEW = "sample "
+STALE_MS = 300
+"""So long the picture before may stay on the screen as if nothing was: what opens faster does not flicker."""
+LARGEST_COPY = 50_000_000
+"""Pixels that are copied to the clipboard: more would hold the window up."""
 SETTLE_MS = 60
 """Selecting with the arrow keys runs through pictures; only the one where it rests is decoded."""
 
@@ -93,6 +97,10 @@ class RestorePage(QWidget):
         self._settle.setSingleShot(True)
         self._settle.setInterval(SETTLE_MS)
         self._settle.timeout.connect(self._load)
+        self._stale = QTimer(self)
+        self._stale.setSingleShot(True)
+        self._stale.setInterval(STALE_MS)
+        self._stale.timeout.connect(lambda: self.view.say(self.tr("Opening…")))
         self._build()
         self._connect()
         self._show_queue(session.queue)
@@ -293,6 +301,7 @@ class RestorePage(QWidget):
         panel.model_box.opened.connect(self.ask_samples)
         panel.save_blend_wanted.connect(self._save_blend)
         view.region_chosen.connect(self._region_drawn)
+        view.menu_wanted.connect(self._result_menu)
         view.view_changed.connect(self._show_zoom)
         view.pixel_changed.connect(self._pixel_text.setText)
 
@@ -416,6 +425,35 @@ class RestorePage(QWidget):
             if item.job in jobs:
                 selection.setCurrentIndex(self.model.index(row), QItemSelectionModel.SelectionFlag.Select)
 
+    def copy_result(self) -> None:
+        """The file and, if it is not huge, its pixels, so that one can paste either."""
+        item = queues.find(self.session.queue, self._current)
+        if item is None or item.state != "done":
+            return
+        data = QMimeData()
+        data.setUrls([QUrl.fromLocalFile(item.target)])
+        after = self._after
+        if after is not None and after.width * after.height <= LARGEST_COPY:
+            data.setImageData(after.levels[0].copy())
+        QGuiApplication.clipboard().setMimeData(data)
+        self._state_text.setText(self.tr("The result is on the clipboard."))
+
+    def _result_menu(self, where: QPoint) -> None:
+        item = queues.find(self.session.queue, self._current)
+        if item is None:
+            return
+        menu = QMenu(self)
+        done = item.state == "done"
+        for text, enabled, call in (
+            (self.tr("Copy result"), done, self.copy_result),
+            (self.tr("Open result"), done, lambda: self._open_result(item)),
+            (self.tr("Show in folder"), True, lambda: _open_folder_of(item)),
+        ):
+            action = menu.addAction(text, call)
+            action.setEnabled(enabled)
+        menu.exec(where)
+        menu.deleteLater()
+
     def _menu(self, where: QPoint) -> None:
         menu = QMenu(self)
         item = self.model.item(self.list.indexAt(where))
@@ -524,9 +562,11 @@ class RestorePage(QWidget):
             return
         self._current = item.job
         self._follow = item.state == "running"
+        self._before = self._after = None  # What is on the screen until the picture comes is not this one.
         self._overlays, self._ways = {}, {}
-        self._preview_area = None
+        self._preview_area = self.view.busy_area = None
         self._settle.start()
+        self._stale.start()
         self._show_item()
 
     def _load(self) -> None:
@@ -547,6 +587,7 @@ class RestorePage(QWidget):
 
     def _show_before(self, job: str, picture: Picture) -> None:
         self._before, self._after = picture, None
+        self._stale.stop()
         item = queues.find(self.session.queue, job)
         place = self.session.place_of(item) if item is not None else ("", "")
         self.panel.set_source(item.source if item else "", place, picture.width, picture.height)
@@ -607,6 +648,7 @@ class RestorePage(QWidget):
         self._before = self._after = None
         self._overlays, self._ways = {}, {}
         self.view.busy_area = None
+        self._stale.stop()
         self.view.show_panes((), 0, 0, keep=False)
 
     def _show_item(self) -> None:
@@ -636,6 +678,9 @@ class RestorePage(QWidget):
     def _source(self, event: wire.Event) -> None:
         job = self._sources.pop(getattr(event, "job", ""), "")
         if not isinstance(event, wire.SourceReady):
+            if job == self._current and isinstance(event, wire.Failed | wire.Crashed):
+                self._clear_view()
+                self.view.say(event.message if isinstance(event, wire.Failed) else self.tr("It cannot be shown."))
             return
         try:
             growing = self.pictures.follow(event.pixels, event.width, event.height, event.channels)
@@ -764,6 +809,10 @@ class RestorePage(QWidget):
     def _worker_ended(self, outcome: Outcome) -> None:
         self.view.busy_area = None
         self.view.update()
+        asked = set(self._sources.values())
+        self._sources.clear()
+        if self._current in asked:
+            self.view.say(self.tr("It cannot be shown."))
         if self.session.client.state == "broken":
             self.banner.tell(
                 outcome.sentence(),

@@ -36,6 +36,8 @@ SHARP_ABOVE = 4.0
 """Device pixels per document pixel from which on single pixels are shown as squares."""
 BAND_EDGE = 4
 """View pixels around new rows that change as well: the line above them, and what smooth scaling reaches."""
+VEIL = 205
+"""Of 255: how much a message covers what is below."""
 LOUPE_SIDE = 180
 LOUPE_ZOOM = 4.0
 
@@ -67,6 +69,7 @@ class CompareView(QAbstractSlider):
     pixel_changed = Signal(str)
     """What lies under the pointer, as text."""
     menu_wanted = Signal(QPoint)
+    """A menu was asked for at this place of the screen."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -91,6 +94,7 @@ class CompareView(QAbstractSlider):
         self.selecting = False
         self.busy_area: QRectF | None = None
         """Where a region is being restored: drawn as a frame."""
+        self._message = ""
         self._grab: QPointF | None = None
         self._divider_held = False
         self._corner: QPointF | None = None
@@ -103,6 +107,7 @@ class CompareView(QAbstractSlider):
     def show_panes(self, panes: tuple[Pane, ...], width: int, height: int, *, keep: bool) -> None:
         """`width`, `height`: the document, in pixels of the largest version. `keep`: stay where one looked."""
         self.panes = panes
+        self._message = ""
         self._tell(compare.ViewResized(*self._cell_size()))
         self._tell(compare.DocumentShown(width, height, keep))
 
@@ -110,9 +115,18 @@ class CompareView(QAbstractSlider):
         """Other versions of the same document."""
         recell = len(panes) != len(self.panes)
         self.panes = panes
+        self._message = ""
         if recell:
             self._tell(compare.ViewResized(*self._cell_size()))
         self.update()
+
+    def say(self, text: str) -> None:
+        """Over what is shown, which fades, until other panes come: it is no longer what is asked for."""
+        self._message = text
+        self.update()
+
+    def message(self) -> str:
+        return self._message
 
     def update_rows(self, top: float, bottom: float) -> None:
         """Rows of the last pane are new: shares of the document's height. Only their part of the view is drawn."""
@@ -230,6 +244,17 @@ class CompareView(QAbstractSlider):
             self._paint_frames(painter)
             if self.loupe and self._pointer is not None and self._corner is None:
                 self._paint_loupe(painter, self._pointer)
+        if self._message:
+            veil = colour(self.palette(), "canvas")
+            veil.setAlpha(VEIL)
+            painter.fillRect(everything, veil)
+            painter.save()
+            painter.scale(ratio, ratio)
+            painter.setFont(sized(self.font(), 1.1))
+            painter.setPen(colour(self.palette(), "text"))
+            place = QRectF(self.rect()).adjusted(40, 20, -40, -20)
+            painter.drawText(place, int(Qt.AlignmentFlag.AlignCenter) | int(Qt.TextFlag.TextWordWrap), self._message)
+            painter.restore()
         if self.hasFocus():
             painter.setPen(QPen(colour(self.palette(), "accent"), 2 * ratio))
             painter.setBrush(Qt.BrushStyle.NoBrush)

@@ -227,7 +227,7 @@ def test_the_slider_sends_the_newest_blend_and_never_queues_up(
     window.session.preview_came.connect(answers.append)
     for value in range(0, 101, 5):
         page.panel.alpha_slider.setValue(value)
-    qtbot.waitUntil(lambda: bool(answers), timeout=WAIT)
+    qtbot.waitUntil(lambda: bool({request.job for request in sent} & {a.job for a in answers}), timeout=WAIT)
     assert [request.options.alpha for request in sent] == [1.0]
     assert window.settings.options.alpha == 1.0
     assert window.settings.options.partner == "photo-compact-vivid"
@@ -310,6 +310,37 @@ def test_each_model_shows_what_it_makes_of_a_sample(qtbot: QtBot, open_window: O
     box._delegate.paint(painter, option, box.model().index(0, 0))
     painter.end()
     assert len({card.pixel(x, 42) for x in range(10, 100)}) > 20, "the sample is on the card"
+
+
+def test_a_picture_that_vanished_is_not_shown_as_another_one(
+    qtbot: QtBot, open_window: Open, pictures: list[str]
+) -> None:
+    window = open_window(settings=Settings(start_at_once=False))
+    page = window.restore_page
+    window.session.add_paths(pictures)
+    qtbot.waitUntil(lambda: page._before is not None and page.view.message() == "", timeout=WAIT)
+    os.unlink(pictures[1])  # noqa: PTH108
+    page.list.setCurrentIndex(page.model.index(1))
+    assert page._before is None, "what is on the screen is not this picture"
+    qtbot.waitUntil(lambda: page.view.message() not in ("", "Opening…"), timeout=WAIT)
+    assert page.view.panes == ()
+    page.preview_button.click()
+    assert page._overlays == {}
+    page.list.setCurrentIndex(page.model.index(2))
+    qtbot.waitUntil(lambda: page._before is not None, timeout=WAIT)
+    assert (page.view.message(), len(page.view.panes) > 0) == ("", True)
+
+
+def test_a_result_can_be_copied_as_file_and_as_pixels(qtbot: QtBot, open_window: Open, pictures: list[str]) -> None:
+    window = open_window()
+    page = window.restore_page
+    page.copy_result()
+    window.session.add_paths(pictures[:1])
+    qtbot.waitUntil(lambda: states(window) == ["done"] and page._after is not None, timeout=WAIT)
+    page.copy_result()
+    data = QGuiApplication.clipboard().mimeData()
+    assert [url.toLocalFile() for url in data.urls()] == [window.session.queue.items[0].target]
+    assert data.imageData().size().toTuple() == (240, 160)
 
 
 def test_all_pictures_can_be_restored_anew_with_the_chosen_blend(

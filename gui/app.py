@@ -34,7 +34,8 @@ from gui.settings import Language
 
 LOG = logging.getLogger("pellucid")
 CONNECT_MS = 300
-ANSWER_MS = 3000
+ANSWER_MS = 10_000
+"""Of a window that is open, or still being made on a slow computer. What a killed one has left refuses at once."""
 DESKTOP_ID = "pellucid"
 TRANSLATIONS = Path(__file__).parent / "i18n"
 

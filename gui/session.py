@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 from msgspec.structs import replace
-from PySide6.QtCore import QObject, QStandardPaths, QTimer, Signal
+from PySide6.QtCore import QElapsedTimer, QObject, QStandardPaths, QTimer, Signal
 from PySide6.QtGui import QImage
 
 from engine import wire
@@ -27,7 +27,7 @@ JOURNAL_MS = 400
 PASTED = "pasted"
 """Folder of pasted pictures, below that of the journal."""
 PREVIEW_MS = 30
-"""A slider moves faster than anybody sees: requests are spaced by this, the last one always goes."""
+"""A slider moves faster than anybody sees: requests are spaced by this. The first goes at once, the last one always."""
 
 
 class RestoreSession(QObject):
@@ -72,7 +72,8 @@ class RestoreSession(QObject):
         self.client.ended.connect(self.worker_ended)
         self._walk_timer = _timer(self, 0, self._walk)
         self._journal_timer = _timer(self, JOURNAL_MS, self.write_journal)
-        self._preview_timer = _timer(self, PREVIEW_MS, self._send_previews)
+        self._preview_timer = _timer(self, 0, self._send_previews)
+        self._preview_clock = QElapsedTimer()
 
     def unfinished_from_last_time(self) -> tuple[Item, ...]:
         """What a crash, a power cut or a closed window left undone. A damaged journal is moved aside."""
@@ -161,7 +162,8 @@ class RestoreSession(QObject):
         options = self._named(options)
         self._previews[view] = wire.PreviewRequest(job=job, view=view, source=source, region=region, options=options)
         if not self._preview_timer.isActive():
-            self._preview_timer.start()
+            rested = self._preview_clock.elapsed() if self._preview_clock.isValid() else PREVIEW_MS
+            self._preview_timer.start(max(0, PREVIEW_MS - rested))
         return job
 
     def ask_source(self, source: str, longest: int = 0) -> str:
@@ -187,6 +189,7 @@ class RestoreSession(QObject):
 
     def _send_previews(self) -> None:
         previews, self._previews = self._previews, {}
+        self._preview_clock.start()
         for request in previews.values():
             self._preview_jobs.add(request.job)
             self.client.send(request)

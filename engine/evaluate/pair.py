@@ -14,6 +14,9 @@ from engine.cli.output import Output
 from engine.errors import Code, PellucidError
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from engine.models.card import Score
     from engine.models.model import Model
 
@@ -33,6 +36,12 @@ def add_pair_parser(subparsers: Subparsers) -> None:
     parser.add_argument("--gt", type=Path, metavar="DIR", help="the true pictures, of the same names")
     parser.add_argument("--test-set", default="", metavar="NAME", help="what the cards call it (default: the folder)")
     parser.add_argument("--st-lpips", action="store_true", help="also ST-LPIPS, if stlpips-pytorch is installed")
+    parser.add_argument(
+        "--level",
+        type=Path,
+        metavar="DIR",
+        help="take the fine grid off flat areas (compact networks); DIR: damaged pictures like those of the training",
+    )
     parser.add_argument("--half", action="store_true", help="16-bit weights: files of half the size")
     parser.set_defaults(run=run)
 
@@ -43,6 +52,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
 
     from engine.models.blend import check_blendable
     from engine.models.files import weights_hash, write_model
+    from engine.models.level import level
     from engine.models.library import find_model
     from engine.models.model import Model
 
@@ -54,6 +64,9 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         raise PellucidError(Code.USAGE, "To measure, give both --lq and --gt.")
     halves = find_model(arguments.faithful), find_model(arguments.vivid)
     check_blendable(*halves)
+    if arguments.level:
+        pictures = _read_planes(arguments.level)
+        halves = level(halves[0], pictures), level(halves[1], pictures)
     if arguments.half:
         halves = round_half(halves[0]), round_half(halves[1])
     if halves[0].card.name == halves[1].card.name:
@@ -71,6 +84,19 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         output.line({"written": str(path), "role": role})
     output.line({"alphas": len(ALPHAS) if scores else 0, "failed": failed})
     return SOME_FAILED if failed else DONE
+
+
+def _read_planes(folder: Path) -> list[npt.NDArray[np.float32]]:
+    """Every picture of a folder as (3, h, w), 0..1."""
+    import numpy as np
+
+    from engine.evaluate.pairs import find_pairs
+    from engine.image.decode import read_image
+    from engine.metrics.scored import Scored
+
+    pictures = [Scored.from_image(read_image(pair.source)) for pair in find_pairs(folder, None).pairs]
+    planes = [np.moveaxis(picture.pixels, -1, 0) / np.float32(255) for picture in pictures]
+    return [np.broadcast_to(plane, (3, *plane.shape[1:])).astype(np.float32) for plane in planes]
 
 
 def _measure(halves: tuple[Model, Model], arguments: argparse.Namespace, output: Output) -> tuple[list[Score], int]:

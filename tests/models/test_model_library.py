@@ -13,6 +13,7 @@ import torch
 
 from engine.errors import Code, PellucidError
 from engine.models import library
+from engine.models.arch.compact import COMPACT, CompactArgs
 from engine.models.arch.rrdbnet import RRDBNET, RrdbNetArgs
 from engine.models.card import Score
 from engine.models.files import read_model, weights_hash, write_model
@@ -171,3 +172,16 @@ def test_fifty_large_models_are_listed_in_a_moment(library_folder: Path) -> None
         assert len(library.list_models()) == 52
         took.append(time.process_time() - start)
     assert min(took) < 0.05
+
+
+@pytest.mark.parametrize("name", ["photo-compact", "photo-compact-vivid"])
+def test_the_models_that_come_along_leave_flat_areas_flat(name: str) -> None:
+    model = library.find_model(name)
+    network = COMPACT.torch_module(CompactArgs(**model.card.arguments))
+    network.load_state_dict({key: torch.from_numpy(np.array(value)) for key, value in model.weights.items()})
+    colours = torch.from_numpy(np.random.default_rng(2).random((24, 3)).astype(np.float32).round(1))
+    with torch.no_grad():
+        enlarged = network(colours[:, :, None, None].expand(-1, -1, 44, 44)) * 255
+    inner = enlarged[:, :, 72:104, 72:104]  # beyond the reach of the edges
+    assert float((inner.amax((2, 3)) - inner.amin((2, 3))).max()) < 0.5
+    assert float((inner.mean((2, 3)) - colours * 255).abs().median()) < 1.0

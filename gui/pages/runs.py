@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from PySide6.QtCore import QIODevice, QRectF, QSaveFile, Qt, QTimer, QUrl, Signal
-from PySide6.QtGui import QDesktopServices, QPainter, QPixmap
+from PySide6.QtGui import QDesktopServices, QPainter, QPixmap, QResizeEvent
 from PySide6.QtWidgets import (
     QComboBox,
     QFileDialog,
@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
     QMenu,
     QPushButton,
     QScrollArea,
+    QSizePolicy,
     QStackedWidget,
     QVBoxLayout,
     QWidget,
@@ -265,6 +266,8 @@ class RunsPage(QWidget):
         self._preview.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._preview.setProperty("tone", "muted")
         self._preview.setMinimumHeight(120)
+        self._preview.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Expanding)
+        self._preview.installEventFilter(self)
         column.addWidget(self._preview, 1)
         return card
 
@@ -502,6 +505,12 @@ class RunsPage(QWidget):
         shown = pixmap.scaled(room, Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation)
         self._preview.setPixmap(self._captioned(shown, preview.panels, ratio))
         self._preview_text.setText(whole(preview.iteration))
+
+    def eventFilter(self, watched: object, event: object) -> bool:
+        """The preview follows the room it has; it does not ask for more."""
+        if watched is self._preview and isinstance(event, QResizeEvent):
+            self._show_preview()
+        return False
 
     def _captioned(self, strip: QPixmap, panels: tuple[str, ...], ratio: float) -> QPixmap:
         """`strip`, in device pixels, with the name of each of its equal panels above it."""

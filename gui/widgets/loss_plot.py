@@ -337,15 +337,15 @@ def _columns(curve: Curve, shown: tuple[float, float], width: int, smoothing: fl
 def _smooth(values: Numbers, share: float, places: Numbers | None = None) -> Numbers:
     """Exponential running mean without the pull towards zero at its start; at most one value a pixel, so a loop.
 
-    places: of the values, in pixels, so that few values far apart are smoothed as little as the eye does it; None:
-    one pixel apart.
+    places: of the values, in pixels; None: one pixel apart. Values far apart are smoothed less, by the root of their
+    distance: else a short training would lag behind itself, or not be smooth at all.
     """
     if share <= 0 or len(values) < 3:
         return values
     gaps = np.ones(len(values)) if places is None else np.diff(places, prepend=places[0] - 1)
     made = np.empty_like(values)
     level = weight = 0.0
-    for number, (value, keep) in enumerate(zip(values.tolist(), np.power(share, gaps).tolist(), strict=True)):
+    for number, (value, keep) in enumerate(zip(values.tolist(), np.power(share, np.sqrt(gaps)).tolist(), strict=True)):
         level = keep * level + (1 - keep) * value
         weight = keep * weight + (1 - keep)
         made[number] = level / weight

@@ -54,7 +54,7 @@ def sync_folder(folder: Path) -> None:
 
 def unwritable(path: Path, error: OSError) -> PellucidError:
     """The sentence for a file or folder that could not be written."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return PellucidError(
             Code.DISK_FULL,
             f"The disk is full: {path} could not be written.",

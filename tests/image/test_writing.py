@@ -26,6 +26,7 @@ from engine.image.encode import open_writer, write_image
 from engine.image.formats import check_limits, choose_bits
 from engine.image.png_stream import combine_adler32
 from engine.image.verify import Expected, verify_file
+from tests.small_disk import fill, mounted_small_disk
 
 ROOT = Path(__file__).parents[2]
 
@@ -303,7 +304,7 @@ def test_a_file_in_the_folders_place_is_said_in_a_sentence(tmp_path: Path) -> No
     assert caught.value.code is Code.FILE_UNWRITABLE
 
 
-FULL_DISK = """
+LIMITED = """
     import resource, sys, numpy as np
     from pathlib import Path
     from engine.errors import PellucidError
@@ -319,11 +320,11 @@ FULL_DISK = """
 """
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no limit on file sizes to play a full disk with")
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no limit on the sizes of files")
 @pytest.mark.parametrize("kind", ["png", "tiff", "jpeg"])
-def test_a_full_disk_is_said_in_a_sentence_and_leaves_nothing(kind: str, tmp_path: Path) -> None:
+def test_a_limit_on_the_size_of_files_is_said_in_a_sentence_and_leaves_nothing(kind: str, tmp_path: Path) -> None:
     result = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(FULL_DISK), str(tmp_path), kind],
+        [sys.executable, "-c", textwrap.dedent(LIMITED), str(tmp_path), kind],
         capture_output=True,
         text=True,
         cwd=ROOT,
@@ -332,9 +333,20 @@ def test_a_full_disk_is_said_in_a_sentence_and_leaves_nothing(kind: str, tmp_pat
     )
     assert result.stderr == ""
     code, message = result.stdout.strip().split("|")
-    assert code == "disk-full"
-    assert "disk is full" in message
+    assert code == "file-unwritable"
+    assert "cannot be written: File too large" in message
     assert nothing_left(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["png", "tiff", "jpeg", "webp"])
+def test_a_full_disk_is_said_in_a_sentence_and_leaves_nothing(kind: str, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (900, 900, 3), dtype=np.uint8)
+    with mounted_small_disk(tmp_path / "disk") as disk:
+        ballast = fill(disk)
+        with pytest.raises(PellucidError, match="The disk is full") as caught:
+            write_image(ImageBuffer(noise), disk / f"p.{kind}", kind, quality=100)
+        assert caught.value.code is Code.DISK_FULL
+        assert list(disk.iterdir()) == [ballast]
 
 
 KILLED = """

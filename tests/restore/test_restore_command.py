@@ -215,7 +215,8 @@ def test_neither_torch_nor_onnx_is_loaded(library: Path, picture: Picture, tmp_p
 def test_an_interrupt_leaves_whole_files_only_and_can_be_resumed(
     library: Path, picture: Picture, tmp_path: Path
 ) -> None:
-    for number in range(12):
+    count = 40  # Enough that they are not all done before a busy machine lets this process interrupt.
+    for number in range(count):
         picture(f"in/{number:02}.png", 500, 400, seed=number)
     out = tmp_path / "out"
     command = [sys.executable, "-m", "gui", "restore", str(tmp_path / "in"), "-o", str(out), "--model", "faithful"]
@@ -229,15 +230,17 @@ def test_an_interrupt_leaves_whole_files_only_and_can_be_resumed(
     assert "interrupted" in errors
     assert "Traceback" not in errors
     early = sorted(out.glob("*.png"))
-    assert 0 < len(early) < 12
+    assert 0 < len(early) < count
     assert not [p for p in out.iterdir() if p.name.startswith(".")]
     subprocess.run([*command[:4], "--resume"], check=True, stdout=subprocess.DEVNULL)
-    assert len(list(out.iterdir())) == 12
+    assert len(list(out.iterdir())) == count
     for path in out.iterdir():
         opened(path)
 
 
-def test_a_full_disk_is_a_sentence_and_leaves_nothing(library: Path, picture: Picture, tmp_path: Path) -> None:
+def test_a_limit_on_the_size_of_files_is_a_sentence_and_leaves_nothing(
+    library: Path, picture: Picture, tmp_path: Path
+) -> None:
     limit = "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
     limit += "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000));"
     program = limit + "import sys; from gui.__main__ import main; sys.exit(main(sys.argv[1:]))"
@@ -245,7 +248,7 @@ def test_a_full_disk_is_a_sentence_and_leaves_nothing(library: Path, picture: Pi
     words = ["restore", str(source), "-o", str(tmp_path / "out" / "a.png"), "--model", "faithful"]
     result = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, check=False)
     assert result.returncode == 1
-    assert "disk is full" in result.stderr
+    assert "cannot be written: File too large" in result.stderr
     assert "Traceback" not in result.stderr
     assert not list((tmp_path / "out").iterdir())
 

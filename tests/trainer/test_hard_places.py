@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ import pytest
 
 from engine.errors import Code, PellucidError
 from engine.wire_training import CheckpointSaved, Event, Finished, RunFailed, TrainingConfig
+from tests.small_disk import fill, mount, mounted_small_disk
 from tests.trainer.test_resume import check_identical, final_state, train
 from tests.trainer.tiny import tiny_config
 from trainer.rundir import RunFolder
@@ -22,33 +22,8 @@ MIB = 1 << 20
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 8 MiB in memory."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    if sys.platform != "linux" or mount("-t", "tmpfs", "-o", "size=8m", "tmpfs", str(place)):
-        pytest.skip("only the superuser of a Linux may mount a disk")
-    yield place
-    subprocess.run(["umount", "--lazy", str(place)], check=True)
-
-
-def mount(*words: str) -> int:
-    try:
-        return subprocess.run(["mount", *words], capture_output=True, check=False).returncode
-    except FileNotFoundError:
-        return 1
-
-
-def fill(place: Path) -> Path:
-    """Take every byte that is left."""
-    file = place / "ballast"
-    with file.open("wb", buffering=0) as handle:
-        for size in (1 << 16, 1):
-            try:
-                while True:
-                    handle.write(b"x" * size)
-            except OSError as error:
-                assert error.errno == errno.ENOSPC
-    return file
+    with mounted_small_disk(tmp_path / "disk") as place:
+        yield place
 
 
 def config_of_half_a_mebibyte(photos: Path) -> TrainingConfig:

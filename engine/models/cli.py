@@ -35,6 +35,7 @@ def add_models_parser(subparsers: Subparsers) -> None:
     )
     bring.add_argument("files", nargs="+", type=Path, metavar="FILE")
     bring.add_argument("--name", help="its name in the library; one file only")
+    bring.add_argument("--replace", action="store_true", help="take the place of a model of yours of that name")
     bring.set_defaults(run=run_import)
 
     rename = actions.add_parser("rename", help="give a model another name")
@@ -103,7 +104,7 @@ def run_import(arguments: argparse.Namespace, out: Output) -> int:
         )
     imported: list[str] = []
     for path in arguments.files:
-        entry = library.import_model(path, arguments.name)
+        entry = library.import_model(path, arguments.name, replace=arguments.replace)
         imported.append(entry.card.name)
         out.line(_record(entry))
         network = "a network run by torch" if entry.card.architecture == "foreign" else entry.card.architecture

@@ -149,15 +149,19 @@ def default_entry() -> Entry:
     return next(entry for entry in entries if entry.card.name == "lanczos")
 
 
-def import_model(path: Path, name: str | None = None) -> Entry:
-    """Copy a model of any kind into the library as a file of ours. The name must be free."""
+def import_model(path: Path, name: str | None = None, *, replace: bool = False) -> Entry:
+    """Copy a model of any kind into the library as a file of ours. The name is free, or with `replace` the user's."""
     model = read_any_model(path)
     if name is not None:
         check_name(name)
     chosen = name or (model.card.name if path.suffix == ".safetensors" else name_from(path))
-    _check_free(chosen)
+    taken = next((entry for entry in list_models() if entry.card.name.casefold() == chosen.casefold()), None)
+    if taken is not None and replace:
+        target = _users_own(taken, "replaced")
+    else:
+        _check_free(chosen)
+        target = _file_for(chosen)
     card = msgspec.structs.replace(model.card, name=chosen)
-    target = _file_for(chosen)
     write_model(Model(card, model.weights), target)
     return Entry(card, target, bundled=False, weights_hash=weights_hash(model.weights))
 

@@ -612,7 +612,7 @@ class RunsPage(QWidget):
             else:
                 self.banner.tell(self.tr("The model was not imported."), "bad", failure_sentence(output) or complaint)
 
-        run_command(["models", "import", str(path), "--name", name, "--json"], done, self, self._program)
+        run_command(["models", "import", str(path), "--name", name, "--replace", "--json"], done, self, self._program)
 
     def _ask_vivid(self) -> None:
         tail = self._current
@@ -669,10 +669,10 @@ class RunsPage(QWidget):
             if code:
                 imported(code, output, complaint)
             else:
-                words = ["models", "import", str(faithful), "--name", name, "--json"]
+                words = ["models", "import", str(faithful), "--name", name, "--replace", "--json"]
                 run_command(words, imported, self, self._program)
 
-        words = ["models", "import", str(vivid), "--name", f"{name}-vivid", "--json"]
+        words = ["models", "import", str(vivid), "--name", f"{name}-vivid", "--replace", "--json"]
         run_command(words, first, self, self._program)
 
     def _best_model(self, tail: RunTail) -> Path:

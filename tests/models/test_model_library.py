@@ -185,3 +185,19 @@ def test_the_models_that_come_along_leave_flat_areas_flat(name: str) -> None:
     inner = enlarged[:, :, 72:104, 72:104]  # beyond the reach of the edges
     assert float((inner.amax((2, 3)) - inner.amin((2, 3))).max()) < 0.5
     assert float((inner.mean((2, 3)) - colours * 255).abs().median()) < 1.0
+
+
+def test_a_model_may_take_the_place_of_the_users_own_but_not_of_one_that_comes_along(
+    library_folder: Path, make_model: Any, tmp_path: Path
+) -> None:
+    first, second = make_model("mine", seed=1), make_model("mine", seed=2)
+    write_model(first, tmp_path / "first.safetensors")
+    write_model(second, tmp_path / "second.safetensors")
+    library.import_model(tmp_path / "first.safetensors", "mine")
+    with pytest.raises(PellucidError, match='already a model "mine"'):
+        library.import_model(tmp_path / "second.safetensors", "mine")
+    entry = library.import_model(tmp_path / "second.safetensors", "mine", replace=True)
+    assert weights_hash(library.find_model("mine").weights) == entry.weights_hash == weights_hash(second.weights)
+    assert [path.name for path in library_folder.iterdir()] == ["mine.safetensors"]
+    with pytest.raises(PellucidError, match="cannot be replaced"):
+        library.import_model(tmp_path / "second.safetensors", "bicubic", replace=True)

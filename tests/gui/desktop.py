@@ -62,9 +62,10 @@ class Watched(gui.window.Window):
         dialog = QApplication.activeModalWidget()
         state["dialog"] = type(dialog).__name__ if dialog else ""
         path = os.environ["STATE_FILE"]
-        with open(path + ".part", "w") as file:
+        part = f"{path}.{os.getpid()}.part"  # Two windows may be starting at once.
+        with open(part, "w") as file:
             json.dump(state, file)
-        os.replace(path + ".part", path)
+        os.replace(part, path)
 
     def _train(self):
         page = self.train_page

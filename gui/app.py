@@ -9,12 +9,14 @@ import logging
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
 from PySide6.QtCore import (
     QLibraryInfo,
     QLocale,
+    QLockFile,
     QMessageLogContext,
     QObject,
     QProcess,
@@ -60,10 +62,8 @@ def run(files: list[str]) -> int:
     application = QApplication([sys.argv[0]])
     # Before the window is made, which takes a while: a start at the same time must hear of this one.
     doorbell = Doorbell(application)
-    if not new_window and not doorbell.listen():
-        if hand_over(paths):
-            return 0
-        doorbell.take_over()
+    if not new_window and not _is_first(doorbell, paths, folder):
+        return 0
     application.setApplicationName("pellucid")
     application.setApplicationDisplayName("Pellucid")
     application.setStyle("Fusion")
@@ -74,7 +74,6 @@ def run(files: list[str]) -> int:
     from gui.window import Window
 
     window = Window(settings, settings_file.config_folder(), folder, settings_file.cache_folder() / "view")
-    doorbell.files_came.connect(window.take_files)
     _install_excepthook(window.restore_page.banner.tell)
     if damaged:
         window.restore_page.banner.tell(
@@ -84,7 +83,12 @@ def run(files: list[str]) -> int:
             "warning",
         )
     window.show()
-    QTimer.singleShot(0, lambda: window.begin(paths))
+
+    def begin() -> None:
+        window.begin(paths)
+        doorbell.answer_to(window.take_files)
+
+    QTimer.singleShot(0, begin)
     code = application.exec()
     doorbell.close()
     del translators
@@ -145,7 +149,7 @@ def hand_over(files: list[str]) -> bool:
 
 
 class Doorbell(QObject):
-    """Hears of later starts of the program."""
+    """Hears of later starts of the program. What they hand over waits until somebody takes it."""
 
     files_came = Signal(list)
 
@@ -154,6 +158,7 @@ class Doorbell(QObject):
         self._server = QLocalServer(self)
         self._server.setSocketOptions(QLocalServer.SocketOption.UserAccessOption)
         self._server.newConnection.connect(self._connected)
+        self._waiting: list[list[str]] | None = []
 
     def listen(self) -> bool:
         """False when there is one already: of another start, or left over by one that was killed."""
@@ -163,6 +168,13 @@ class Doorbell(QObject):
         """In the place of one that does not answer: what is left over."""
         QLocalServer.removeServer(server_name())
         self._server.listen(server_name())
+
+    def answer_to(self, take: Callable[[list[str]], None]) -> None:
+        """From now on `take` gets the files of each later start, those that came before at once."""
+        waiting, self._waiting = self._waiting, None
+        self.files_came.connect(take)
+        for files in waiting or []:
+            self.files_came.emit(files)
 
     def close(self) -> None:
         self._server.close()
@@ -183,7 +195,29 @@ class Doorbell(QObject):
             return
         socket.write(b"ok")
         socket.flush()
-        self.files_came.emit([file for file in files if isinstance(file, str)])
+        named = [file for file in files if isinstance(file, str)]
+        if self._waiting is None:
+            self.files_came.emit(named)
+        else:
+            self._waiting.append(named)
+
+
+def _is_first(doorbell: Doorbell, files: list[str], folder: Path) -> bool:
+    """Listens for later starts, or has handed over `files` to one that does already.
+
+    One start at a time, and each asks again before it listens: where Qt listens for one user only, it renames its
+    socket over that of another, which is then heard no more.
+    """
+    turn = QLockFile(str(folder / "starting.lock"))
+    turn.tryLock(ANSWER_MS)
+    try:
+        if hand_over(files):
+            return False
+        if not doorbell.listen():
+            doorbell.take_over()
+        return True
+    finally:
+        turn.unlock()
 
 
 def _has_display() -> bool:

@@ -21,7 +21,7 @@ def restore_library_path() -> None:
 def keep_own_modules() -> None:
     """Modules that are imported late are read out of the program's file, by its name. An upgrade puts another file in
     its place, with other modules at those places. The one that was started stays readable under this name."""
-    import pyimod02_importers  # type: ignore[import-not-found]  # PyInstaller's, in the frozen program only
+    import pyimod02_importers  # PyInstaller's, in the frozen program only
 
     pyimod02_importers.pyz_archive._filename = "/proc/self/exe"
 

@@ -43,7 +43,7 @@ def test_an_unknown_option_of_a_command_is_answered_with_the_nearest(capsys: pyt
 
 def test_json_is_understood_anywhere(capsys: pytest.CaptureFixture[str]) -> None:
     def add(subparsers: object) -> None:
-        parser = subparsers.add_parser("hello")  # type: ignore[attr-defined]
+        parser = subparsers.add_parser("hello")
 
         def run(_: object, output: Output) -> int:
             output.line({"hello": "world"})
@@ -62,7 +62,7 @@ def test_an_interrupted_command_ends_with_130(capsys: pytest.CaptureFixture[str]
         def run(*_: object) -> int:
             raise KeyboardInterrupt
 
-        subparsers.add_parser("wait").set_defaults(run=run)  # type: ignore[attr-defined]
+        subparsers.add_parser("wait").set_defaults(run=run)
 
     assert run_command_line(["wait"], add) == 130
     assert "interrupted" in capsys.readouterr().err

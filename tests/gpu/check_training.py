@@ -102,12 +102,12 @@ def psnr_stage(iterations: int = STEPS, learning_rate: float = 2e-4) -> StageCon
 
 
 def gan_stage(loss: str, kind: str, dry: bool, iterations: int = STEPS) -> StageConfig:
-    judge = DiscriminatorConfig(kind=kind, features=4 if dry else 24, dense=8 if dry else 100, norm="instance")  # type: ignore[arg-type]
+    judge = DiscriminatorConfig(kind=kind, features=4 if dry else 24, dense=8 if dry else 100, norm="instance")
     losses = [LossConfig(kind="l1", weight=1.0)]
     return StageConfig(
         iterations=iterations,
         losses=losses,
-        gan=GanConfig(loss=loss, discriminator=judge),  # type: ignore[arg-type]
+        gan=GanConfig(loss=loss, discriminator=judge),
         schedule=ScheduleConfig(kind="constant"),
     )
 

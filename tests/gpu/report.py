@@ -115,7 +115,7 @@ def measure_rates(machine: Machine, results: dict[str, Any]) -> object:
         megapixels, flop = side * side / 1e6, flop_per_pixel(model)
         entry: dict[str, Any] = {"side": side, "gflop_per_megapixel": flop / 1e3, "target": TARGETS[name]}
         for precision in [p for p in ("bf16", "fp16") if p in precisions_of(machine, model)]:
-            with machine.session(model, precision) as session:  # type: ignore[arg-type]
+            with machine.session(model, precision) as session:
                 info = session.info
                 seconds = median_seconds(machine, partial(restore_packed, picture, session), 4.0)
                 plan = plan_for(side, side, info, TilingSettings())

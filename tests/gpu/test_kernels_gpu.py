@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import tomllib
 import zlib
 from pathlib import Path
@@ -16,6 +15,7 @@ import torch
 from kernels.degrade import degrade
 from kernels.errors import KernelError, KernelInputError
 from kernels.library import cuda_devices
+from tests.gpu.programs import load
 
 pytestmark = pytest.mark.gpu
 GOLDEN = Path(__file__).parents[1] / "degrade" / "golden.toml"
@@ -33,12 +33,7 @@ def gpu() -> None:
 
 @pytest.fixture(scope="module")
 def cases() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("check_kernels", Path(__file__).with_name("check_kernels.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load("check_kernels")
 
 
 @pytest.mark.parametrize("size", [(97, 113), (64, 64), (1, 1), (5, 3), (1, 70), (400, 400)])

@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
-from types import ModuleType
-
 import pytest
 import torch
 
-
-def load(name: str) -> ModuleType:
-    """A program of this folder as a module."""
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
+from tests.gpu.programs import load
 
 checks = load("check_sessions")
 on_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device here")
 
 
 def keep_promises(findings: list[object]) -> None:
-    broken = [str(finding) for finding in findings if not finding.kept]  # type: ignore[attr-defined]
+    broken = [str(finding) for finding in findings if not finding.kept]
     assert not broken
 
 
@@ -35,7 +21,7 @@ def keep_promises(findings: list[object]) -> None:
 @pytest.mark.parametrize("check", checks.PER_NETWORK, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("name", checks.NETWORKS)
 def test_every_network_keeps_its_promises_on_the_gpu(name: str, check: object) -> None:
-    keep_promises(list(check(checks.Machine(dry=False), name)))  # type: ignore[operator]
+    keep_promises(list(check(checks.Machine(dry=False), name)))
 
 
 @pytest.mark.gpu

@@ -306,9 +306,9 @@ def show(widget: object) -> list[int]:
                 painted.append(1)
             return False
 
-    counter = Counter(widget)  # type: ignore[arg-type]
-    widget.installEventFilter(counter)  # type: ignore[attr-defined]
-    widget.show()  # type: ignore[attr-defined]
+    counter = Counter(widget)
+    widget.installEventFilter(counter)
+    widget.show()
     while not painted:
         QApplication.processEvents()
     return painted
@@ -335,7 +335,7 @@ def application() -> object:
     made = QApplication.instance() or QApplication(["bench"])
     made.setStyle("Fusion")
     theme.apply(made, "light")
-    application.kept = made  # type: ignore[attr-defined]
+    application.kept = made
     return made
 
 
@@ -354,7 +354,7 @@ def a_window(home: Path, chosen: argparse.Namespace) -> tuple[object, Callable[.
     def wait(true: Callable[[], object], seconds: float = 120.0) -> None:
         deadline = time.monotonic() + seconds
         while not true():
-            made.processEvents()  # type: ignore[attr-defined]
+            made.processEvents()
             time.sleep(0.0005)
             if time.monotonic() > deadline:
                 raise SystemExit(f"It did not come: {window.restore_page.banner.text()}")

@@ -122,10 +122,10 @@ def take(out: Path, work: Path, look: tuple[str, int], model: str, only: str, la
 
     application = QApplication(["pellucid"])
     application.setStyle("Fusion")
-    theme.apply(application, theme_name)  # type: ignore[arg-type]
-    translators = install_translations(application, language)  # type: ignore[arg-type]
+    theme.apply(application, theme_name)
+    translators = install_translations(application, language)
     application.setWindowIcon(icons.application_icon())
-    settings = Settings(theme=theme_name)  # type: ignore[arg-type]
+    settings = Settings(theme=theme_name)
     window = Window(settings, work / "config" / "pellucid", work / "state" / theme_name, work / "cache")
     window.resize(*(SMALL if scale == 1 else LARGE))
     window.show()

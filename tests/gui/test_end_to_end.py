@@ -48,21 +48,21 @@ def test_pictures_dragged_from_another_process_are_restored(desktop: Desktop, tm
     desktop.start(at_once=False)
     assert desktop.drag_files_in(str(notes)) == "IgnoreAction"
     assert desktop.drag_files_in(*files) == "CopyAction"
-    state = desktop.wait(lambda state: len(state["items"]) == 2 and state["overlays"] == ["live"])  # type: ignore[arg-type]
-    assert [item[1] for item in state["items"]] == ["waiting", "waiting"]  # type: ignore[attr-defined]
+    state = desktop.wait(lambda state: len(state["items"]) == 2 and state["overlays"] == ["live"])
+    assert [item[1] for item in state["items"]] == ["waiting", "waiting"]
     assert sorted(path.name for path in (tmp_path / "in").iterdir()) == sorted(Path(file).name for file in files)
     desktop.do("key", "ctrl+Return")
     state = desktop.wait(lambda state: done(state, 2) and bool(state["result"]))
-    assert [item[0] for item in state["items"]] == files  # type: ignore[attr-defined]
+    assert [item[0] for item in state["items"]] == files
     assert len(list((tmp_path / "in" / "Pellucid").glob("*_fake_x4.png"))) == 2
 
 
 def test_the_divider_and_the_keys_work_with_a_real_hand(desktop: Desktop, tmp_path: Path) -> None:
     desktop.start(picture(tmp_path / "in" / "a.png"))
     state = desktop.wait(lambda state: done(state, 1) and bool(state["result"]))
-    x, y, width = state["middle"]  # type: ignore[misc]
+    x, y, width = state["middle"]
     desktop.drag((x, y), (x + width // 4, y))
-    desktop.wait(lambda state: abs(float(state["split"]) - 0.75) < 0.03)  # type: ignore[arg-type]
+    desktop.wait(lambda state: abs(float(state["split"]) - 0.75) < 0.03)
     desktop.do("key", "s")
     desktop.wait(lambda state: state["mode"] == "side")
     desktop.do("key", "ctrl+2")
@@ -90,7 +90,7 @@ def test_a_picture_is_opened_restored_and_compared_by_keyboard_alone(desktop: De
     desktop.tab_to("Comparison: divider between before and after")
     for _step in range(5):
         desktop.do("key", "period")
-    desktop.wait(lambda state: abs(float(state["split"]) - 0.6) < 0.001)  # type: ignore[arg-type]
+    desktop.wait(lambda state: abs(float(state["split"]) - 0.6) < 0.001)
     desktop.do("key", "f")
     desktop.wait(lambda state: state["mode"] == "flicker")
     desktop.do("key", "ctrl+q")
@@ -115,9 +115,9 @@ def test_a_pasted_picture_from_another_program_is_restored(desktop: Desktop, tmp
 def test_a_worker_killed_in_the_middle_is_told_and_the_rest_goes_on(desktop: Desktop, tmp_path: Path) -> None:
     files = [picture(tmp_path / "in" / f"{n}.png") for n in range(3)]
     desktop.start(*files, delay=0.1)
-    state = desktop.wait(lambda state: any(item[1] == "running" for item in state["items"]))  # type: ignore[attr-defined]
+    state = desktop.wait(lambda state: any(item[1] == "running" for item in state["items"]))
     os.kill(int(str(state["worker"])), signal.SIGKILL)
-    state = desktop.wait(lambda state: [i[1] for i in state["items"]] == ["crashed", "done", "done"])  # type: ignore[attr-defined]
+    state = desktop.wait(lambda state: [i[1] for i in state["items"]] == ["crashed", "done", "done"])
     assert "SIGKILL" in str(state["banner"])
 
 
@@ -132,7 +132,7 @@ def test_a_second_start_hands_its_files_to_the_first_also_after_a_kill(desktop: 
     desktop.state_file.unlink()
     desktop.start(first)
     assert desktop.second_start(second) == 0
-    desktop.wait(lambda state: len(state["items"]) >= 2)  # type: ignore[arg-type]
+    desktop.wait(lambda state: len(state["items"]) >= 2)
 
 
 def test_without_a_display_a_sentence_names_the_command_line(tmp_path: Path) -> None:

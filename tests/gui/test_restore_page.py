@@ -222,7 +222,7 @@ def test_the_slider_sends_the_newest_blend_and_never_queues_up(
     qtbot.waitUntil(lambda: "live" in page._overlays, timeout=WAIT)
     sent: list[wire.PreviewRequest] = []
     real = window.session.client.send
-    window.session.client.send = lambda request: (sent.append(request), real(request))  # type: ignore[assignment]
+    window.session.client.send = lambda request: (sent.append(request), real(request))
     answers: list[wire.PreviewReady] = []
     window.session.preview_came.connect(answers.append)
     for value in range(0, 101, 5):
@@ -254,7 +254,7 @@ def test_models_are_compared_on_one_region(qtbot: QtBot, open_window: Open, pict
     qtbot.waitUntil(lambda: "live" in page._overlays and bool(page._models), timeout=WAIT)
     sent: list[wire.PreviewRequest] = []
     real = window.session.client.send
-    window.session.client.send = lambda request: (sent.append(request), real(request))  # type: ignore[assignment]
+    window.session.client.send = lambda request: (sent.append(request), real(request))
     page.panel.models_wanted.emit(["classic", "photo-compact", "photo-compact-vivid"])
     assert [pane.title for pane in page.view.panes] == ["Before", "classic", "photo-compact", "photo-compact-vivid"]
     qtbot.waitUntil(lambda: len(page._overlays) == 3, timeout=WAIT)
@@ -352,7 +352,7 @@ def test_all_pictures_can_be_restored_anew_with_the_chosen_blend(
     window.restore_page.panel.set_alpha(0.4)
     sent: list[wire.RestoreRequest] = []
     real = window.session.client.send
-    window.session.client.send = lambda request: (sent.append(request), real(request))  # type: ignore[assignment]
+    window.session.client.send = lambda request: (sent.append(request), real(request))
     window.restore_page.panel.restore_all_button.click()
     qtbot.waitUntil(lambda: states(window) == ["done"] * 3, timeout=WAIT)
     restored = [request for request in sent if isinstance(request, wire.RestoreRequest)]
@@ -508,7 +508,7 @@ def test_news_of_one_picture_do_not_lay_out_the_list_anew(
             wire.Progress(job="3", tiles_done=n, tiles=20, megapixels_per_second=1.0, seconds_left=1.0)
         )
         qtbot.wait(30)
-    assert model.item(model.index(3)).state == "running"  # type: ignore[union-attr]
+    assert model.item(model.index(3)).state == "running"
     assert model.asked - before < 1000
 
 

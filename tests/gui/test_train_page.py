@@ -136,7 +136,7 @@ def test_sliders_multiply_what_the_recipe_says() -> None:
     }
     made = adjusted(recipe, Amounts(blur=2.0, noise=0.5, jpeg=2.0))
     assert made["stages"][0]["sigma"] == [0.4, 6.0]
-    assert made["stages"][0]["choices"] == recipe["stages"][0]["choices"]  # type: ignore[index]
+    assert made["stages"][0]["choices"] == recipe["stages"][0]["choices"]
     assert made["stages"][1]["stages"][0]["quality"] == [5, 90]
     assert made["stages"][2]["choices"][0]["sigma"] == {"between": [0.5, 15.0], "spread": "log"}
     assert present(recipe) == {"blur", "noise", "jpeg"}

@@ -47,11 +47,11 @@ def photographs(tmp_path: Path) -> Path:
 
 
 def run_of(state: dict[str, object]) -> dict[str, Any]:
-    return state["run"]  # type: ignore[return-value]
+    return state["run"]
 
 
 def wizard(state: dict[str, object]) -> dict[str, Any]:
-    return state["train"]  # type: ignore[return-value]
+    return state["train"]
 
 
 def trainer_pid(folder: Path) -> int:
@@ -122,7 +122,7 @@ def test_a_model_is_trained_killed_continued_used_made_vivid_and_blended(
     # Use this model.
     desktop.do("key", "alt+u")
     state = desktop.wait(lambda state: state["page"] == 0 and state["model"] == "quick-try", LONG)
-    assert "quick-try" in state["models"]  # type: ignore[operator]
+    assert "quick-try" in state["models"]
 
     # Continue as GAN: the first entry of the menu, a small dialog, another run.
     desktop.do("key", "ctrl+4")

@@ -94,7 +94,7 @@ def test_keys_under_one_roof_differ(language: str) -> None:
     ],
 )
 def test_the_first_language_that_we_speak_is_spoken(chosen: str, wanted: list[str], spoken: str) -> None:
-    assert spoken_language(chosen, wanted) == spoken  # type: ignore[arg-type]
+    assert spoken_language(chosen, wanted) == spoken
 
 
 def test_the_window_speaks_the_language_of_the_settings(

@@ -85,7 +85,7 @@ def test_every_page_opens_in_both_themes_by_keyboard(qtbot: QtBot, qapp: QApplic
     window.begin([])
     activate(qtbot, window)
     for name in ("dark", "light"):
-        theme.apply(qapp, name)  # type: ignore[arg-type]
+        theme.apply(qapp, name)
         for number in range(window.pages.count()):
             qtbot.keyClick(window, Qt.Key(Qt.Key.Key_1 + number), Qt.KeyboardModifier.ControlModifier)
             assert window.pages.currentIndex() == number

@@ -145,7 +145,7 @@ class _Restoring:
         if isinstance(last, Failed):
             if last.code == "internal":
                 raise AssertionError(last.message)
-            raise PellucidError(last.code, last.message)  # type: ignore[arg-type]
+            raise PellucidError(last.code, last.message)
 
 
 def _everything(folder: Path) -> set[str]:

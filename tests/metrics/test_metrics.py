@@ -134,7 +134,7 @@ def test_0_to_1_output_cannot_be_scored_as_if_it_were_tanh() -> None:
 @pytest.mark.parametrize("declared", ["0..1", "-1..1"])
 def test_floats_of_0_to_255_are_refused_under_any_range(declared: str) -> None:
     with pytest.raises(PellucidError) as caught:
-        Scored.from_float(_pair(40, 40, 3, 10)[1].pixels.astype(np.float32), declared)  # type: ignore[arg-type]
+        Scored.from_float(_pair(40, 40, 3, 10)[1].pixels.astype(np.float32), declared)
     assert caught.value.code is Code.RANGE_MISMATCH
 
 
@@ -158,7 +158,7 @@ def test_samples_that_are_not_numbers_are_refused(bad: float) -> None:
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.uint16, np.int32, np.bool_])
 def test_only_8_bit_samples_are_scored_without_a_range(dtype: type[np.generic]) -> None:
     with pytest.raises(PellucidError, match="range is not known"):
-        Scored(np.zeros((8, 8, 3), dtype))  # type: ignore[arg-type]
+        Scored(np.zeros((8, 8, 3), dtype))
 
 
 def test_deep_and_float_pictures_are_rounded_to_8_bits() -> None:

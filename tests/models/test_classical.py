@@ -32,7 +32,7 @@ def reference_matrix(length: int, new_length: int, scale: float, kernel: object)
         for j in range(int(np.floor(centre - 4 * stretch)), int(np.ceil(centre + 4 * stretch)) + 1):
             mirrored = j % (2 * length)
             mirrored = mirrored if mirrored < length else 2 * length - 1 - mirrored
-            matrix[i, mirrored] += kernel(np.array((j - centre) / stretch))  # type: ignore[operator]
+            matrix[i, mirrored] += kernel(np.array((j - centre) / stretch))
     return matrix / matrix.sum(1, keepdims=True)
 
 
@@ -41,7 +41,7 @@ def reference_matrix(length: int, new_length: int, scale: float, kernel: object)
 @pytest.mark.parametrize("kind", ["bicubic", "lanczos"])
 def test_resizing_equals_float64_arithmetic(kind: str, scale: float, size: tuple[int, int]) -> None:
     picture = np.random.default_rng(0).random((2, 3, *size), dtype=np.float32)
-    result = enlarge(picture, scale, kind)  # type: ignore[arg-type]
+    result = enlarge(picture, scale, kind)
     new = [max(1, round(side * scale)) for side in size]
     kernel = cubic if kind == "bicubic" else lanczos
     down = reference_matrix(size[0], new[0], new[0] / size[0], kernel)
@@ -56,7 +56,7 @@ def test_away_from_the_border_it_is_what_pillow_does(kind: str) -> None:
     picture = np.random.default_rng(1).random((40, 50), dtype=np.float32)
     filters = {"bicubic": Image.Resampling.BICUBIC, "lanczos": Image.Resampling.LANCZOS}
     theirs = np.asarray(Image.fromarray(picture).resize((200, 160), filters[kind]))
-    ours = resize(picture, 160, 200, kind)  # type: ignore[arg-type]
+    ours = resize(picture, 160, 200, kind)
     assert np.abs(ours - theirs)[16:-16, 16:-16].max() <= 2e-6
 
 
@@ -74,7 +74,7 @@ def test_imresize_keeps_the_ratio_for_sides_that_are_no_multiple(divisor: int, s
 
 def test_a_constant_picture_stays_constant() -> None:
     for kind in ("bicubic", "lanczos"):
-        result = enlarge(np.full((1, 3, 9, 300), 0.7, np.float32), 4, kind)  # type: ignore[arg-type]
+        result = enlarge(np.full((1, 3, 9, 300), 0.7, np.float32), 4, kind)
         assert np.abs(result - 0.7).max() <= 1e-6
 
 

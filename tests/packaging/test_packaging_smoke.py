@@ -89,7 +89,7 @@ def run_spec(edition: str, parts: Path, monkeypatch: pytest.MonkeyPatch) -> list
         monkeypatch.setenv(f"PELLUCID_{name}", value)
     given = {kind: record(kind) for kind in ("PYZ", "EXE", "COLLECT", "BUNDLE")}
     spec = PACKAGING / "pellucid.spec"
-    given |= {"Analysis": record("Analysis", **found), "SPECPATH": str(PACKAGING)}  # type: ignore[dict-item]
+    given |= {"Analysis": record("Analysis", **found), "SPECPATH": str(PACKAGING)}
     exec(compile(spec.read_text("utf-8"), str(spec), "exec"), given)
     return asked
 

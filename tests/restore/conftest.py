@@ -32,7 +32,7 @@ def small_model(name: str, seed: int, **card: object) -> Model:
         "parameters": COMPACT.count_parameters(ARGS),
         **card,
     }
-    return Model(Card(**facts), weights)  # type: ignore[arg-type]
+    return Model(Card(**facts), weights)
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ class Collector:
 
 def feed(sink: object, picture: Rows, piece: int = 7) -> None:
     for top in range(0, len(picture), piece):
-        sink(picture[top : top + piece])  # type: ignore[operator]
+        sink(picture[top : top + piece])
 
 
 @pytest.mark.parametrize("strength", [0.0, 0.25, 0.9])

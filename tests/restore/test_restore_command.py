@@ -53,7 +53,7 @@ def test_a_picture_becomes_four_times_as_large_and_equals_torch(
     code, records = restore(source, "-o", tmp_path / "out", "--precision", "fp32", "--tile", 16)
     assert code == 0
     assert records[-1] == {"restored": 1, "skipped": 0, "failed": 0, "seconds": records[-1]["seconds"]}
-    result = Path(next(r["target"] for r in records if r.get("type") == "Restored"))  # type: ignore[arg-type]
+    result = Path(next(r["target"] for r in records if r.get("type") == "Restored"))
     assert result.name == "ü 100% #1 {name}_faithful_x4.png"
 
     model = find_model("faithful")

@@ -98,7 +98,7 @@ def request(job: str, source: Path, target: Path, **options: object) -> RestoreR
         job=job,
         source=str(source),
         target=str(target),
-        options=msgspec.structs.replace(OPTIONS, **options),  # type: ignore[arg-type]
+        options=msgspec.structs.replace(OPTIONS, **options),
     )
 
 

@@ -58,7 +58,7 @@ def make_small_model(name: str, seed: int = 0, **facts: object) -> Model:
         scale=architecture.scale(args),
         input_range=architecture.ranges(args)[0],
         output_range=architecture.ranges(args)[1],
-        **facts,  # type: ignore[arg-type]
+        **facts,
     )
     return Model(card, weights)
 

@@ -121,7 +121,7 @@ def test_interpolation_in_tiles_equals_interpolation_of_the_whole(name: str, til
         on_band=lambda top, bottom, band: rows.append(band.copy()),
         settings=TilingSettings(tile=tile),
     )
-    whole = enlarge(picture, 4, name)  # type: ignore[arg-type]
+    whole = enlarge(picture, 4, name)
     np.testing.assert_allclose(np.concatenate(rows).transpose(2, 0, 1), whole, atol=1e-5)
     with pytest.raises(PellucidError):
         session.set_weights({"a": np.zeros(1, dtype=np.float32)})

@@ -139,10 +139,10 @@ def test_new_weights_equal_a_freshly_compiled_session_bit_for_bit(
         pytest.skip(f"this CPU has no {precision}")
     picture = natural_picture(32, 40, seed=6)
     first, second = small_model(name, seed=1), small_model(name, seed=2)
-    session = OpenVinoSession(first, precision=precision)  # type: ignore[arg-type]
+    session = OpenVinoSession(first, precision=precision)
     before = run_whole(session, picture)
     session.set_weights(second.weights)
-    fresh = OpenVinoSession(second, precision=precision)  # type: ignore[arg-type]
+    fresh = OpenVinoSession(second, precision=precision)
     np.testing.assert_array_equal(run_whole(session, picture), run_whole(fresh, picture))
     session.set_weights(first.weights)
     np.testing.assert_array_equal(run_whole(session, picture), before)

@@ -292,7 +292,7 @@ def test_several_devices_share_the_tiles_and_the_weights(small_model: MakeModel,
     used = set()
     for number, member in enumerate(members):
         run = member.run
-        member.run = lambda batch, number=number, run=run: (used.add(number), run(batch))[1]  # type: ignore[method-assign]
+        member.run = lambda batch, number=number, run=run: (used.add(number), run(batch))[1]
     windows = [tiles(1) for _ in range(16)]
     with ThreadPoolExecutor(8) as pool:
         for window, result in zip(windows, pool.map(fleet.run, windows), strict=True):

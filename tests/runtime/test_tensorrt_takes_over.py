@@ -149,7 +149,7 @@ def test_an_engine_that_goes_wrong_with_new_weights_is_dropped(small_model: Make
     engine = PretendedEngine(model)
     session = accelerate(model, lambda *_: engine)
     assert session.settle(30)
-    engine.refit = lambda prepared: None  # type: ignore[method-assign]
+    engine.refit = lambda prepared: None
     session.set_weights(other.weights)
     assert session.settle(30)
     assert session.info.backend == "torch"

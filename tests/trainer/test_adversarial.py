@@ -63,15 +63,15 @@ def test_both_sides_of_every_game_follow_their_formula(kind: str) -> None:
     real, fake = random.normal(0.5, 2, (4, 1, 5, 5)), random.normal(-0.5, 2, (4, 1, 5, 5))
     judge, maker = expected(kind, real, fake)
     x, y = torch.from_numpy(real), torch.from_numpy(fake)
-    assert float(discriminator_loss(kind, x, y)) == pytest.approx(judge, rel=1e-5)  # type: ignore[arg-type]
-    assert float(generator_loss(kind, x, y)) == pytest.approx(maker, rel=1e-5)  # type: ignore[arg-type]
+    assert float(discriminator_loss(kind, x, y)) == pytest.approx(judge, rel=1e-5)
+    assert float(generator_loss(kind, x, y)) == pytest.approx(maker, rel=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["vanilla", "relativistic"])
 def test_extreme_logits_stay_finite(kind: str) -> None:
     huge = torch.tensor([1e4, -1e4])
-    assert torch.isfinite(discriminator_loss(kind, huge, -huge))  # type: ignore[arg-type]
-    assert torch.isfinite(generator_loss(kind, huge, -huge))  # type: ignore[arg-type]
+    assert torch.isfinite(discriminator_loss(kind, huge, -huge))
+    assert torch.isfinite(generator_loss(kind, huge, -huge))
 
 
 def test_the_gradient_penalty_of_a_linear_judge_is_known() -> None:
@@ -88,7 +88,7 @@ def test_the_gradient_penalty_of_a_linear_judge_is_known() -> None:
     penalty = gradient_penalty(judge, real, fake, torch.rand(3, 1, 1, 1))
     norm = 0.25 * np.sqrt(3 * 4 * 4)
     assert penalty.item() == pytest.approx((norm - 1) ** 2, rel=1e-5)
-    penalty.backward()  # type: ignore[no-untyped-call]
+    penalty.backward()
     assert judge.weight.grad is not None
     assert float(judge.weight.grad) == pytest.approx(2 * (norm - 1) * np.sqrt(48), rel=1e-5)
 
@@ -145,7 +145,7 @@ def test_three_layers_of_the_patch_judge_see_70_pixels() -> None:
 
 @pytest.mark.parametrize("kind", ["unet-sn", "vgg", "patch"])
 def test_a_judge_in_eval_mode_keeps_every_buffer(kind: str) -> None:
-    judge = build_discriminator(DiscriminatorConfig(kind=kind, features=4, dense=8), 32)  # type: ignore[arg-type]
+    judge = build_discriminator(DiscriminatorConfig(kind=kind, features=4, dense=8), 32)
     judge.eval()
     before = copy.deepcopy(judge.state_dict())
     judge(torch.rand(2, 3, 32, 32))

@@ -114,8 +114,8 @@ def test_tensorboard_files_hold_every_point(tmp_path: Path) -> None:
         event = read_fields(data[place + 12 : place + 12 + length])
         place += 16 + length
         if 5 in event:
-            value = read_fields(read_fields(event[5])[1])  # type: ignore[arg-type]
-            points.append((value[1], event[2], struct.unpack("<f", value[2])[0]))  # type: ignore[arg-type]
+            value = read_fields(read_fields(event[5])[1])
+            points.append((value[1], event[2], struct.unpack("<f", value[2])[0]))
     assert place == len(data)
     totals = [(step, number) for name, step, number in points if name == b"loss/total"]
     assert totals == [(10, 0.5), (20, pytest.approx(0.4)), (30, pytest.approx(0.3)), (40, pytest.approx(0.2))]

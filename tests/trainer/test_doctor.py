@@ -21,7 +21,7 @@ def healthy(tmp_path: Path) -> Path:
 
 
 def kinds(report_findings: object) -> Counter[str]:
-    return Counter(finding.kind for finding in report_findings)  # type: ignore[attr-defined]
+    return Counter(finding.kind for finding in report_findings)
 
 
 def test_a_healthy_folder_has_nothing_to_be_said_about(healthy: Path) -> None:

@@ -87,7 +87,7 @@ def test_features_are_those_of_torchvisions_network(network: str, layer: str, tm
         kind="perceptual",
         network=network,
         weights_file=str(tmp_path / "w.safetensors"),
-        layers={layer: 2.0},  # type: ignore[arg-type]
+        layers={layer: 2.0},
     )
     loss = PerceptualLoss(config)
     torch.manual_seed(0)
@@ -146,7 +146,7 @@ def test_published_weights_are_recognised_by_their_first_values(
         kind="perceptual",
         network=network,
         weights_file=str(path),
-        layers={"conv1_1": 1.0},  # type: ignore[arg-type]
+        layers={"conv1_1": 1.0},
     )
     assert PerceptualLoss(config).features.convention == convention
 

@@ -53,7 +53,7 @@ class StopAt(Wishes):
         super().__init__()
         self._at, self._training = iteration, training
 
-    @property  # type: ignore[override]
+    @property
     def stop(self) -> str:
         done = self._at is not None and self._training().place.iteration >= self._at
         return "It was time." if done else ""

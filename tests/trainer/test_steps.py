@@ -39,7 +39,7 @@ GAMES = [("vanilla", "unet-sn"), ("relativistic", "vgg"), ("wgan-gp", "patch"), 
 @pytest.mark.parametrize(("loss", "kind"), GAMES)
 def test_the_generators_part_leaves_the_discriminator_untouched(loss: str, kind: str) -> None:
     step = GanStep(build_generator(TINY_MODEL, 1), gan_stage(10, loss, kind), CPU, 32)
-    step._discriminator_part = lambda pairs, losses: True  # type: ignore[method-assign, assignment]
+    step._discriminator_part = lambda pairs, losses: True
     judge, maker = copied(step.discriminator), copied(step.generator)
     step.run(*batch())
     assert same(judge, step.discriminator.state_dict())
@@ -86,7 +86,7 @@ def test_the_average_follows_its_closed_form() -> None:
     expected = history[0] * np.prod(decays)
     for n in range(1, 151):
         expected += history[n] * (1 - decays[n - 1]) * np.prod(decays[n:])
-    assert torch.allclose(average.network.weight.double(), expected, atol=1e-6)  # type: ignore[arg-type, operator, union-attr]
+    assert torch.allclose(average.network.weight.double(), expected, atol=1e-6)
 
 
 def test_the_average_copies_buffers() -> None:
@@ -94,7 +94,7 @@ def test_the_average_copies_buffers() -> None:
     average = AveragedWeights(network, 0.999)
     network(torch.rand(4, 2, 3, 3))
     average.update(network)
-    assert torch.equal(average.network.running_mean, network.running_mean)  # type: ignore[arg-type]
+    assert torch.equal(average.network.running_mean, network.running_mean)
 
 
 def run_steps(stage: StageConfig, compute: Compute, steps: int) -> State:

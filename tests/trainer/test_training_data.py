@@ -21,7 +21,7 @@ from trainer.sampling import Sampler
 
 
 def source_of(config: TrainingConfig, folder: Path, **options: int) -> BatchSource:
-    return make_source(config, gather_pictures(config), folder / "pixels.cache", **options)  # type: ignore[arg-type]
+    return make_source(config, gather_pictures(config), folder / "pixels.cache", **options)
 
 
 def equal(one: Batch, other: Batch) -> bool:

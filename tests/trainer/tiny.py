@@ -27,8 +27,8 @@ TINY_MODEL = ModelConfig(architecture="compact-16", arguments={"features": 8, "c
 
 def gan_stage(iterations: int, loss: str = "vanilla", kind: str = "unet-sn") -> StageConfig:
     gan = GanConfig(
-        discriminator=DiscriminatorConfig(kind=kind, features=4, norm="instance"),  # type: ignore[arg-type]
-        loss=loss,  # type: ignore[arg-type]
+        discriminator=DiscriminatorConfig(kind=kind, features=4, norm="instance"),
+        loss=loss,
     )
     return StageConfig(iterations=iterations, gan=gan)
 
@@ -51,7 +51,7 @@ def tiny_config(
     return TrainingConfig(
         name="tiny",
         model=TINY_MODEL,
-        data=DataConfig(train=[str(folder)], **settings),  # type: ignore[arg-type]
+        data=DataConfig(train=[str(folder)], **settings),
         stages=stages or [StageConfig(iterations=8, optimizer=OptimizerConfig(learning_rate=1e-3))],
         validation=ValidationConfig(folders=[str(validation)] if validation else [], every=0, previews=1, limit=2),
         save=SaveConfig(every=3),

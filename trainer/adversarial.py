@@ -13,7 +13,6 @@ With C(x) the discriminator's logit, xr a real and xf a made picture, s the logi
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Literal, cast
 
 import torch
@@ -67,8 +66,23 @@ def mean_of_all(logits: Tensor) -> Tensor:
     """Mean over the batch of all processes together, differentiable, so that several processes equal one."""
     mean = logits.mean()
     if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
-        from torch.distributed.nn.functional import all_reduce
-
-        reduce = cast(Callable[[Tensor], Tensor], all_reduce)
-        return reduce(mean) / dist.get_world_size()
+        return cast(Tensor, _SumOfAll.apply(mean)) / dist.get_world_size()  # type: ignore[no-untyped-call]
     return mean
+
+
+class _SumOfAll(torch.autograd.Function):
+    """The sum over all processes, each of which also hears what the sum did to the losses of the others."""
+
+    @staticmethod
+    def forward(ctx: object, value: Tensor) -> Tensor:
+        return _sum_of_all(value)
+
+    @staticmethod
+    def backward(ctx: object, *gradients: Tensor) -> Tensor:
+        return _sum_of_all(gradients[0])
+
+
+def _sum_of_all(value: Tensor) -> Tensor:
+    total = value.detach().clone()
+    dist.all_reduce(total)
+    return total

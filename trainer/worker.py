@@ -133,10 +133,17 @@ def main() -> int:
     arguments = parser.parse_args()
     give_way(arguments.nice)
     try:
-        return work(arguments.run)
+        code = work(arguments.run)
     except PellucidError as error:
         print(f"pellucid: {error}", file=sys.stderr)
-        return 2 if error.code == Code.USAGE else FAILED
+        code = 2 if error.code == Code.USAGE else FAILED
+    if "WORLD_SIZE" in os.environ:
+        # DistributedDataParallel keeps the threads of the group alive even when the group is destroyed, and in one of
+        # some dozen ends they crash in a program that is being taken down. Everything is on the disk by now.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
 
 
 if __name__ == "__main__":

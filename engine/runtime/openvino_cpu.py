@@ -59,14 +59,31 @@ def load_openvino() -> Any:
     return openvino
 
 
+_core: Any = None
+_loading_core = threading.Lock()
+
+
+def openvino_core() -> Any:
+    """OpenVINO's entrance, the same one as long as the process lives.
+
+    Its CPU part gives the thread that loads it a stack for signals, and frees that stack when it is unloaded by any
+    other thread: the next signal that the first thread hears, be it Ctrl-C, then kills the process. So it stays loaded.
+    """
+    global _core
+    with _loading_core:
+        if _core is None:
+            _core = load_openvino().Core()
+        return _core
+
+
 def supported_precisions() -> tuple[Precision, ...]:
     """What this CPU computes at full speed, the fastest first."""
-    abilities = load_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    abilities = openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return ("bf16", "fp32") if "BF16" in abilities else ("fp32",)
 
 
 def device_name() -> str:
-    return str(load_openvino().Core().get_property("CPU", "FULL_DEVICE_NAME")).strip()
+    return str(openvino_core().get_property("CPU", "FULL_DEVICE_NAME")).strip()
 
 
 class OpenVinoSession:
@@ -84,7 +101,7 @@ class OpenVinoSession:
             )
         card = model.card
         self._openvino = load_openvino()
-        self._core = self._openvino.Core()
+        self._core = openvino_core()
         self._architecture: Architecture = find_architecture(card.architecture)
         self._args: msgspec.Struct = self._architecture.read_arguments(card.arguments)
         self._card = card

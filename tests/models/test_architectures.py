@@ -6,7 +6,6 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import openvino
 import pytest
 import torch
 
@@ -20,6 +19,7 @@ from engine.models.arch.shufflemixer import SHUFFLEMIXER, ShuffleMixerArgs
 from engine.models.arch.srresnet import SRRESNET, SrResNetArgs
 from engine.models.arch.swinir import SWINIR, SwinIrArgs
 from engine.models.presets import PRESETS, find_preset
+from engine.runtime.openvino_cpu import openvino_core
 
 F32 = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1}
 SWIN = {"embed": 12, "mlp_hidden": 20, "depths": (2, 3), "heads": (2, 3)}
@@ -114,7 +114,7 @@ def test_openvino_computes_what_torch_computes_and_new_weights_need_no_new_graph
     picture = picture_for(architecture, args)
     tile = tile_for(architecture, picture)
     graph = architecture.openvino_graph(args, first, tile)
-    compiled = openvino.Core().compile_model(graph.model, "CPU", F32)
+    compiled = openvino_core().compile_model(graph.model, "CPU", F32)
     request = compiled.create_infer_request()
     outputs = []
     for weights in (first, second):
@@ -128,7 +128,7 @@ def test_openvino_computes_what_torch_computes_and_new_weights_need_no_new_graph
         assert np.abs(result - expected).max() <= 1e-5
         outputs.append(result)
     fresh = architecture.openvino_graph(args, second, tile)
-    again = openvino.Core().compile_model(fresh.model, "CPU", F32)([picture, *fresh.arrays(second)])[0]
+    again = openvino_core().compile_model(fresh.model, "CPU", F32)([picture, *fresh.arrays(second)])[0]
     assert np.array_equal(outputs[1], again)
     assert np.abs(outputs[0] - outputs[1]).max() > 0.01
 
@@ -139,7 +139,7 @@ def test_a_frozen_graph_computes_the_same(architecture: Architecture, args: Any,
     picture = picture_for(architecture, args)
     graph = architecture.openvino_graph(args, weights, tile_for(architecture, picture), frozen=True)
     assert graph.weight_inputs == ()
-    result = openvino.Core().compile_model(graph.model, "CPU", F32)([picture])[0]
+    result = openvino_core().compile_model(graph.model, "CPU", F32)([picture])[0]
     assert np.abs(result - run_torch(architecture, args, weights, picture)).max() <= 1e-5
 
 
@@ -147,7 +147,7 @@ def test_a_free_graph_takes_pictures_of_any_size(draw_weights: Any) -> None:
     args = MsrResNetArgs(features=8, blocks=1)
     weights = draw_weights(MSRRESNET, args, 4)
     graph = MSRRESNET.openvino_graph(args, weights, None)
-    request = openvino.Core().compile_model(graph.model, "CPU", F32).create_infer_request()
+    request = openvino_core().compile_model(graph.model, "CPU", F32).create_infer_request()
     for height, width in ((1, 1), (7, 3), (33, 20), (7, 3)):
         picture = np.random.default_rng(height).random((1, 3, height, width), dtype=np.float32)
         result = request.infer([picture, *graph.arrays(weights)])[0]
@@ -222,7 +222,7 @@ def test_compact_stays_off_the_reorder_cliff(draw_weights: Any) -> None:
     picture = np.random.default_rng(0).random((1, 3, 32, 32), dtype=np.float32)
     for frozen in (False, True):
         graph = COMPACT.openvino_graph(args, weights, None, frozen)
-        compiled = openvino.Core().compile_model(graph.model, "CPU", {**F32, "PERF_COUNT": True})
+        compiled = openvino_core().compile_model(graph.model, "CPU", {**F32, "PERF_COUNT": True})
         request = compiled.create_infer_request()
         request.infer([picture, *graph.arrays(weights)])
         ran = [node for node in request.profiling_info if node.cpu_time.total_seconds() > 0]

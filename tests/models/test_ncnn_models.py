@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino
 import pytest
 
 from engine.errors import Code, PellucidError
 from engine.models.arch import find_architecture
 from engine.models.ncnn import read_ncnn
+from engine.runtime.openvino_cpu import openvino_core
 
 ncnn = pytest.importorskip("ncnn", reason="the ncnn package is the reference here")
 F32 = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1}
@@ -60,7 +60,7 @@ def test_the_wheels_models_compute_what_ncnn_computes(file: str, architecture: s
     args = family.read_arguments(model.card.arguments)
     picture = np.random.default_rng(0).random((1, 3, 17, 22), dtype=np.float32)
     graph = family.openvino_graph(args, model.weights)
-    ours = openvino.Core().compile_model(graph.model, "CPU", F32)([picture, *graph.arrays(model.weights)])[0]
+    ours = openvino_core().compile_model(graph.model, "CPU", F32)([picture, *graph.arrays(model.weights)])[0]
     theirs = run_ncnn(param, picture)
     assert ours.shape == theirs.shape
     assert np.abs(ours - theirs).max() <= 1e-4

@@ -18,7 +18,7 @@ from engine.errors import Cancelled, Code, OutOfMemory, PellucidError
 from engine.models.arch import find_architecture
 from engine.models.model import Model
 from engine.runtime import openvino_cpu
-from engine.runtime.openvino_cpu import OpenVinoSession, load_openvino
+from engine.runtime.openvino_cpu import OpenVinoSession, load_openvino, openvino_core
 from engine.runtime.openvino_graph import bytes_per_pixel, split_graph
 from engine.tiling.measure import natural_picture
 from engine.tiling.run import TilingSettings, restore_tiles
@@ -303,7 +303,7 @@ def test_convolutions_are_not_surrounded_by_reorders(small_model: MakeModel) -> 
     model = small_model("compact")
     architecture = find_architecture("compact")
     graph = architecture.openvino_graph(architecture.read_arguments(model.card.arguments), model.weights, None)
-    compiled = openvino.Core().compile_model(
+    compiled = openvino_core().compile_model(
         graph.model, "CPU", {"PERF_COUNT": True, "INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1}
     )
     request = compiled.create_infer_request()
@@ -352,6 +352,29 @@ assert sys.modules["openvino_telemetry"] is None
     )
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "called").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+def test_a_signal_is_heard_after_another_thread_has_dropped_a_session() -> None:
+    """OpenVINO lends its first thread a stack for signals, and must not take it away under its feet."""
+    program = """
+import gc, os, signal, threading
+from engine.models.library import find_model
+from engine.runtime.choose import open_session
+signal.signal(signal.SIGUSR1, lambda number, frame: print("heard", flush=True))
+sessions = [open_session(find_model("photo-compact"), backend="openvino")]
+def drop():
+    sessions.clear()
+    gc.collect()
+thread = threading.Thread(target=drop)
+thread.start()
+thread.join()
+os.kill(os.getpid(), signal.SIGUSR1)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=Path(__file__).parents[2], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (0, "heard\n"), done.stderr
 
 
 @pytest.mark.parametrize("name", ["compact", "srresnet", "rrdbnet-x2", "swinir"])

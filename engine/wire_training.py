@@ -63,7 +63,7 @@ class ModelConfig(_Config, frozen=True):
     arguments: dict[str, int | float | str | bool | list[int]] = {}
     """Arguments of the architecture that differ from the preset's."""
     start: str = ""
-    """Model file whose weights the run starts from; empty: fresh weights drawn from `seed`."""
+    """Model whose weights the run starts from, a file or a name in the library; empty: fresh weights from `seed`."""
     name: str = ""
     """Name of the resulting model; empty: made from the run's name."""
     licence: str = ""

@@ -380,6 +380,19 @@ def with_absolute_paths(config: TrainingConfig) -> TrainingConfig:
     def absolute(path: str) -> str:
         return str(Path(path).expanduser().resolve()) if path else ""
 
+    def absolute_model(name: str) -> str:
+        path = Path(name).expanduser()
+        if not name or path.suffix or path.parent != Path() or path.is_file():
+            return absolute(name)
+        from engine.models.library import find_entry
+
+        entry = find_entry(name)
+        if entry.path is None:
+            raise PellucidError(
+                Code.USAGE, f"model.start = {name} is not a network: there are no weights to begin with.", model=name
+            )
+        return str(entry.path)
+
     replace = msgspec.structs.replace
 
     def absolute_recipe(name: str) -> str:
@@ -392,7 +405,7 @@ def with_absolute_paths(config: TrainingConfig) -> TrainingConfig:
     return replace(
         config,
         stages=stages,
-        model=replace(config.model, start=absolute(config.model.start)),
+        model=replace(config.model, start=absolute_model(config.model.start)),
         data=replace(
             config.data,
             train=[absolute(folder) for folder in config.data.train],

@@ -46,8 +46,10 @@ from gui.widgets.number_box import NumberBox
 from gui.widgets.option_card import OptionCard
 from gui.widgets.sample_grid import SampleGrid, parse_samples
 
-PURPOSES = ("my-photos", "my-photos-gan", "s2-16", "my-photos", "quick-try", "")
-"""Preset of each purpose; the last one is "reproduce a paper", whose preset is chosen from the rest."""
+PURPOSES = ("my-photos", "my-photos-gan", "my-faces", "my-photos", "quick-try", "")
+"""Preset of each purpose; the last one is "reproduce a paper", whose preset is chosen."""
+PAPER = re.compile(r"s\d(-|$)")
+"""The presets of the reference systems: s0, s1-gan and so on."""
 ADAPT = 3
 """The purpose "my own pictures": starts from a finished model of the preset's network, and goes gently."""
 ADAPT_ITERATIONS = 5000
@@ -166,7 +168,7 @@ class TrainPage(QWidget):
                 self.paper_box = QComboBox()
                 self.paper_box.setAccessibleName(self.tr("Reference system"))
                 for preset, description in presets():
-                    if preset not in PURPOSES:
+                    if PAPER.match(preset):
                         self.paper_box.addItem(f"{preset}: {description}", preset)
                 self.paper_box.setEnabled(False)
                 row = QHBoxLayout()

@@ -57,6 +57,8 @@ def test_every_purpose_names_a_preset_that_exists(page: TrainPage) -> None:
         page.purposes.button(number).setChecked(True)
         assert (training.presets_folder() / f"{page.preset()}.toml").is_file()
     assert page.paper_box.isEnabled()
+    papers = [page.paper_box.itemData(row) for row in range(page.paper_box.count())]
+    assert {preset[:2] for preset in papers} == {"s0", "s1", "s2", "s3", "s4"}
 
 
 def test_my_own_pictures_start_from_a_finished_model_and_say_so_when_there_is_none(page: TrainPage) -> None:

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from engine.errors import PellucidError
+from engine.models.library import BUNDLED_FOLDER
 from engine.wire_training import (
     GanConfig,
     LossConfig,
@@ -155,6 +156,21 @@ def test_paths_become_absolute_since_a_run_outlives_its_directory(
     assert config.model.start == str(tmp_path / "a.safetensors")
     assert config.data.train == [str(tmp_path / "x")]
     assert config.data.recipe == "bicubic"
+
+
+def test_a_run_may_start_from_a_model_of_the_library_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = with_absolute_paths(load_config("quick-try", ["model.start=Photo-Compact"]))
+    assert config.model.start == str(BUNDLED_FOLDER / "photo-compact.safetensors")
+    (tmp_path / "photo-compact").write_bytes(b"a file of this name comes first")
+    config = with_absolute_paths(load_config("quick-try", ["model.start=photo-compact"]))
+    assert config.model.start == str(tmp_path / "photo-compact")
+    for name, sentence in (("photo-compakt", "photo-compact"), ("bicubic", "no weights to begin with")):
+        with pytest.raises(PellucidError) as caught:
+            with_absolute_paths(load_config("quick-try", [f"model.start={name}"]))
+        assert sentence in f"{caught.value.message} {caught.value.hint}"
 
 
 def test_events_and_commands_come_back_as_they_were() -> None:

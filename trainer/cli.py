@@ -150,11 +150,13 @@ def _preset_description(name: str) -> str:
 
 
 def _check_before_start(config: TrainingConfig) -> None:
-    """Faults that need no torch to be found, before a folder is made."""
+    """Faults that can be found before a folder is made, the quickest first."""
     from trainer.data import gather_pictures
-    from trainer.generator import describe_generator
+    from trainer.generator import describe_generator, read_start
 
     describe_generator(config.model)
+    if config.model.start:
+        read_start(config.model)
     gather_pictures(config)
 
 

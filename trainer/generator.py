@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import cast
 
 import msgspec
@@ -11,6 +12,8 @@ from torch import Tensor, nn
 
 from engine.errors import Code, PellucidError
 from engine.models.arch import Architecture
+from engine.models.files import read_model
+from engine.models.model import Model
 from engine.models.presets import find_preset
 from engine.wire_training import ModelConfig
 
@@ -72,24 +75,21 @@ def build_generator(config: ModelConfig, seed: int) -> Generator:
         torch.manual_seed(seed)
         generator = Generator(facts)
     if config.start:
-        load_start(generator, facts, config.start)
+        weights = read_start(config).weights
+        generator.network.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in weights.items()})
     return generator
 
 
-def load_start(generator: Generator, facts: GeneratorFacts, path: str) -> None:
-    """Weights of a model file of the same architecture and arguments."""
-    from pathlib import Path
-
-    from engine.models.files import read_model
-
-    model = read_model(Path(path).expanduser())
+def read_start(config: ModelConfig) -> Model:
+    """The model that the run starts from; refused unless it has the network that is to be trained."""
+    facts = describe_generator(config)
+    model = read_model(Path(config.start).expanduser())
     same = model.card.architecture == facts.architecture.id
     if not same or facts.architecture.read_arguments(model.card.arguments) != facts.args:
         raise PellucidError(
             Code.MODELS_DIFFER,
-            f"model.start = {path} is a {model.card.architecture} with {model.card.arguments}, but a "
+            f"model.start = {config.start} is a {model.card.architecture} with {model.card.arguments}, but a "
             f"{facts.architecture.id} with {facts.architecture.write_arguments(facts.args)} is to be trained.",
-            path=path,
+            path=config.start,
         )
-    state = {name: torch.from_numpy(array.copy()) for name, array in model.weights.items()}
-    generator.network.load_state_dict(state)
+    return model

@@ -29,6 +29,7 @@ from trainer.config import load_config, preset_names, recipe_hash
 from trainer.generator import describe_generator
 
 PERCEPTUAL = {
+    "face-compact-vivid": "0.losses.1",
     "photo-compact-vivid": "0.losses.1",
     "my-photos-gan": "1.losses.1",
     "s1-gan": "0.losses.1",

@@ -28,7 +28,7 @@ PYTHON = VENV / ("Scripts/python.exe" if WINDOWS else "bin/python")
 PELLUCID = PYTHON.with_name("pellucid.exe" if WINDOWS else "pellucid")
 
 TRT = "--trt"
-NEEDS_NATIVE = {"degrade", "bench", "train"}
+NEEDS_NATIVE = {"degrade", "bench"}
 
 # Debian package of every library that Qt's window needs; the loader names the file, never the package.
 QT_PACKAGES = {
@@ -230,7 +230,7 @@ def parts_for(arguments: list[str]) -> set[str]:
         return {"native", *arguments[1:]}
     parts = set()
     if command == "train" or (command == "runs" and "resume" in arguments):
-        parts.add("train")
+        parts |= {"train", "native"}
     if command in NEEDS_NATIVE:
         parts.add("native")
     if not arguments or Path(command).exists():

@@ -29,7 +29,7 @@ from engine.image.resample import Rows
 from engine.image.transparency import bleed_colours, uniform_alpha
 from engine.models.blend import blend
 from engine.models.files import weights_hash
-from engine.models.library import default_model, find_by_hash, find_model, load
+from engine.models.library import default_model, find_by_hash, find_model, load, stamp_of
 from engine.models.model import Model
 from engine.options import check_options
 from engine.runtime.choose import open_session
@@ -86,8 +86,8 @@ class Restorer:
         self._lock = threading.Lock()
         self._promised: dict[str, Path] = {}
         """Places of results that are on their way, by job, so that two jobs never get the same."""
-        self._models: dict[tuple[str, str, float | None], Model] = {}
-        self._halves: dict[str, tuple[Model, str]] = {}
+        self._models: dict[tuple[object, ...], Model] = {}
+        self._halves: dict[tuple[object, ...], tuple[Model, str]] = {}
         """The models that blends are made of, with the hashes of their weights: another alpha reads no file."""
         self._sessions: dict[tuple[Any, ...], tuple[Session, Model]] = {}
 
@@ -134,7 +134,7 @@ class Restorer:
     def model_for(self, options: RestoreOptions) -> Model:
         """The model that the options name, blended with its partner where an alpha is given."""
         check_options(options)
-        key = (options.model, options.partner, options.alpha)
+        key = (options.model, stamp_of(options.model), options.partner, stamp_of(options.partner), options.alpha)
         with self._lock:
             if key not in self._models:
                 self._models[key] = self._load(options)
@@ -145,12 +145,13 @@ class Restorer:
     def _load(self, options: RestoreOptions) -> Model:
         if options.alpha is None:
             return _named_model(options.model)
-        model, own_hash = self._half(options.model, lambda: _named_model(options.model))
-        partner_key = options.partner or f"partner of {own_hash}"
+        own_key = (options.model, stamp_of(options.model))
+        model, own_hash = self._half(own_key, lambda: _named_model(options.model))
+        partner_key = (options.partner or ("partner of", own_hash), stamp_of(options.partner))
         partner, partner_hash = self._half(partner_key, lambda: _partner_of(model, options.partner))
         return blend(model, partner, options.alpha, (own_hash, partner_hash))
 
-    def _half(self, key: str, find: Callable[[], Model]) -> tuple[Model, str]:
+    def _half(self, key: tuple[object, ...], find: Callable[[], Model]) -> tuple[Model, str]:
         if key not in self._halves:
             while len(self._halves) >= _MODELS_KEPT:
                 self._halves.pop(next(iter(self._halves)))

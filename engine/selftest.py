@@ -36,6 +36,7 @@ from engine.queue import RestoreQueue
 from engine.restore import Restorer
 from engine.runtime.choose import backend_reports, open_session
 from engine.runtime.session import Session
+from engine.runtime.tensorrt_library import FLAVOURS
 from engine.wire import Event, RestoreOptions, RestoreRequest
 
 Samples = npt.NDArray[Any]
@@ -63,6 +64,8 @@ LOSSY = 6.0
 SMALL = CompactArgs(features=8, convolutions=2, scale=2)
 TOLERANCE = {"fp32": 2e-4, "bf16": 3e-2, "fp16": 4e-3}
 """Of the small network, by the precision a backend runs it in, against float64."""
+ENGINE_SECONDS = 180.0
+"""How long TensorRT may build before it counts as broken."""
 
 
 class LeftOut(Exception):
@@ -293,8 +296,13 @@ def _computes(backend: str) -> Check:
         tile = np.random.default_rng(3).random((1, 3, 24, 40), np.float32)
         wanted = reference_output(weights, tile[0])
         said = []
-        for precision in ("fp32", ""):
-            session: Session = open_session(Model(card, weights), backend=backend, device=device, precision=precision)
+        takes_over = backend in {flavour.name for flavour in FLAVOURS}  # from torch, in bulk, and never in fp32
+        for precision in ("",) if takes_over else ("fp32", ""):
+            session: Session = open_session(
+                Model(card, weights), backend=backend, device=device, precision=precision, frozen=takes_over
+            )
+            if takes_over:
+                _wait_for_engine(session, backend)
             info = session.info
             off = float(np.abs(session.run(tile)[0] - wanted).max())
             session.close()
@@ -303,6 +311,15 @@ def _computes(backend: str) -> Check:
         return ", ".join(dict.fromkeys(said))
 
     return check
+
+
+def _wait_for_engine(session: Session, backend: str) -> None:
+    from engine.runtime.tensorrt_session import AcceleratedSession
+
+    _expect(isinstance(session, AcceleratedSession), f"{backend} does not take over from torch")
+    assert isinstance(session, AcceleratedSession)
+    served = session.settle(ENGINE_SECONDS) and session.info.backend == backend
+    _expect(served, " ".join(session.take_notices()) or f"no engine was ready within {ENGINE_SECONDS:.0f} s")
 
 
 def _knows_foreign_networks(_: Path) -> str:

@@ -9,14 +9,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from engine.errors import Code, PellucidError
-from engine.partial import name_partial
+from engine.partial import name_partial, sweep_partials
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """`write` fills a hidden file in the same folder, which then takes the place of `path`.
 
-    After any fault, or an interrupt, nothing of it is left and the old file stays. Raises DISK_FULL or FILE_UNWRITABLE.
+    After any fault, or an interrupt, nothing of it is left and the old file stays; what a killed process has left is
+    removed by the next one. Raises DISK_FULL or FILE_UNWRITABLE.
     """
+    sweep_partials(path.parent)
     partial = path.with_name(name_partial())
     try:
         try:
@@ -42,14 +44,15 @@ def make_folder(folder: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a rename in it survive a power cut; a no-op where folders cannot be synced."""
+    """Make a rename in it survive a power cut, where the system and the disk know how to."""
     if os.name != "posix":
         return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def unwritable(path: Path, error: OSError) -> PellucidError:

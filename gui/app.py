@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 
 from PySide6.QtCore import (
+    QEvent,
     QLibraryInfo,
     QLocale,
     QLockFile,
@@ -26,6 +27,7 @@ from PySide6.QtCore import (
     Signal,
     qInstallMessageHandler,
 )
+from PySide6.QtGui import QFileOpenEvent
 from PySide6.QtNetwork import QLocalServer, QLocalSocket
 from PySide6.QtWidgets import QApplication
 
@@ -59,9 +61,10 @@ def run(files: list[str]) -> int:
     _start_log(folder)
     settings, damaged = settings_file.load(settings_file.config_folder() / "settings.json")
     QApplication.setDesktopFileName(DESKTOP_ID)
-    application = QApplication([sys.argv[0]])
+    application = Application([sys.argv[0]])
     # Before the window is made, which takes a while: a start at the same time must hear of this one.
     doorbell = Doorbell(application)
+    application.asked_to_open.connect(lambda file: doorbell.take([file]))
     if not new_window and not _is_first(doorbell, paths, folder):
         return 0
     application.setApplicationName("pellucid")
@@ -96,6 +99,18 @@ def run(files: list[str]) -> int:
         program, *words = window_command()
         QProcess.startDetached(program, words)
     return code
+
+
+class Application(QApplication):
+    """The program as the desktop sees it. macOS starts no second one for a file: it sends the first one an event."""
+
+    asked_to_open = Signal(str)
+
+    def event(self, event: QEvent) -> bool:
+        if isinstance(event, QFileOpenEvent) and event.file():
+            self.asked_to_open.emit(event.file())
+            return True
+        return super().event(event)
 
 
 def install_translations(application: QApplication, language: Language) -> list[QTranslator]:
@@ -176,6 +191,13 @@ class Doorbell(QObject):
         for files in waiting or []:
             self.files_came.emit(files)
 
+    def take(self, files: list[str]) -> None:
+        """Files of a later start, or of the desktop."""
+        if self._waiting is None:
+            self.files_came.emit(files)
+        else:
+            self._waiting.append(files)
+
     def close(self) -> None:
         self._server.close()
 
@@ -195,11 +217,7 @@ class Doorbell(QObject):
             return
         socket.write(b"ok")
         socket.flush()
-        named = [file for file in files if isinstance(file, str)]
-        if self._waiting is None:
-            self.files_came.emit(named)
-        else:
-            self._waiting.append(named)
+        self.take([file for file in files if isinstance(file, str)])
 
 
 def _is_first(doorbell: Doorbell, files: list[str], folder: Path) -> bool:

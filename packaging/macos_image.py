@@ -1,4 +1,4 @@
-"""A .app as a disk image, with the system's own tools. Signed and notarised where the identity is in the environment.
+"""A .app as a disk image, with the system's own tools. Signed where the identity is in the environment; not notarised.
 
 PELLUCID_SIGNING_IDENTITY   name of a Developer ID certificate in the keychain; without it the app is signed ad hoc
 """

@@ -121,7 +121,8 @@ def check_under_wine(folder: Path) -> list[str]:
     expect("pictures offer it under Open with", wine.has_key(r"HKCU\Software\Classes\.png\OpenWithProgids"))
     settings, model = local / "pellucid" / "settings.json", local / "pellucid" / "models" / "mine.safetensors"
     run = local / "pellucid" / "runs" / "first" / "config.toml"
-    for file in (settings, model, run):
+    rest = [local / "pellucid" / place / "x" for place in ("Cache", "Logs", "components", "pasted")]
+    for file in (settings, model, run, *rest):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("mine", encoding="utf-8")
     (program / "_internal" / "old.txt").write_text("of an older version", encoding="utf-8")
@@ -142,6 +143,7 @@ def check_under_wine(folder: Path) -> list[str]:
     wine.run(str(program / "uninstall.exe"), "/S", "/PURGE")
     wine.wait()
     expect("purging removes settings and models", not settings.exists() and not model.exists())
+    expect("and all else that is not the user's", not any(file.parent.exists() for file in rest))
     expect("but no training", run.is_file())
     return seen
 

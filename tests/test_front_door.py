@@ -98,8 +98,8 @@ def test_looking_at_trainings_and_pictures_needs_no_torch(command: list[str], tm
 
 
 def test_only_what_trains_asks_for_the_training_packages() -> None:
-    assert "train" in go.parts_for(["train", "quick-try"])
-    assert "train" in go.parts_for(["runs", "resume", "RUN"])
+    for words in (["train", "quick-try"], ["runs", "resume", "RUN"]):
+        assert go.parts_for(words) == {"train", "native"}
     for words in (["runs", "list"], ["watch", "RUN"], ["dataset", "check", "DIR"], ["restore", "a.jpg"], []):
         assert "train" not in go.parts_for(words)
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from engine.errors import Code, PellucidError
 from engine.whole_file import make_folder, write_whole
+
+ROOT = Path(__file__).parents[1]
 
 
 def test_a_file_takes_its_place_with_the_rights_of_any_new_file(tmp_path: Path) -> None:
@@ -55,6 +59,30 @@ def test_an_interrupt_leaves_the_old_file_and_no_rubbish(tmp_path: Path, monkeyp
         write_whole(path, lambda partial: partial.write_bytes(b"new"))
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at /proc")
+def test_a_disk_that_cannot_sync_folders_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, sync = tmp_path / "t.csv", os.fsync
+
+    def sync_files_only(descriptor: int) -> None:
+        if Path(f"/proc/self/fd/{descriptor}").is_dir():
+            raise OSError(errno.EINVAL, "no")
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", sync_files_only)
+    write_whole(path, lambda partial: partial.write_bytes(b"new"))
+    assert path.read_bytes() == b"new"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no kill -9")
+def test_what_a_killed_process_has_left_is_removed_by_the_next_one(tmp_path: Path) -> None:
+    kill = "import os; os.kill(os.getpid(), 9)"
+    program = f"from engine.whole_file import write_whole; from pathlib import Path\ndef die(p): p.touch(); {kill}\n"
+    subprocess.run([sys.executable, "-c", f"{program}write_whole(Path({str(tmp_path / 'a')!r}), die)"], cwd=ROOT)
+    assert [path.suffix for path in tmp_path.iterdir()] == [".part"]
+    write_whole(tmp_path / "b", lambda partial: partial.write_bytes(b"whole"))
+    assert list(tmp_path.iterdir()) == [tmp_path / "b"]
 
 
 def test_a_name_as_long_as_names_may_be_is_written(tmp_path: Path) -> None:

@@ -383,11 +383,10 @@ def with_absolute_paths(config: TrainingConfig) -> TrainingConfig:
         return str(Path(path).expanduser().resolve()) if path else ""
 
     def absolute_model(name: str) -> str:
-        path = Path(name).expanduser()
-        if not name or path.suffix or path.parent != Path() or path.is_file():
-            return absolute(name)
-        from engine.models.library import find_entry
+        from engine.models.library import find_entry, looks_like_path
 
+        if not name or looks_like_path(name) or Path(name).is_file():
+            return absolute(name)
         entry = find_entry(name)
         if entry.path is None:
             raise PellucidError(
@@ -622,9 +621,12 @@ def run_watch(arguments: argparse.Namespace, out: Output) -> int:
         ends = arguments.once or (not alive and not news)
         if (news and (clear or ends)) or (ends and not clear):
             size = shutil.get_terminal_size((100, 30))
-            drawing = draw_story(story, min(size.columns - 16, 120), 8 if size.lines >= 36 else 5)
-            # Each line is cleared as it is drawn anew, and what is left below at the end: nothing flickers.
-            out.say("\x1b[H" + drawing.replace("\n", "\x1b[K\n") + "\x1b[K\x1b[J" if clear else drawing)
+            drawing = draw_story(story, min(size.columns - 16, 120), size.lines - 1 if clear else 0)
+            if clear:
+                # Each line is cleared as it is drawn anew, and what is left below at the end: nothing flickers.
+                drawing = "\x1b[K\n".join(line[: size.columns] for line in drawing.split("\n"))
+                drawing = f"\x1b[H{drawing}\x1b[K\x1b[J"
+            out.say(drawing)
         if ends:
             out.line({"run": str(run.path), "state": story.state, "iteration": story.iteration})
             return DONE if story.state != "failed" else SOME_FAILED

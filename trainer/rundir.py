@@ -351,8 +351,7 @@ class RunOwner:
         if self._events is not None:
             with contextlib.suppress(OSError):
                 os.fsync(self._events.fileno())
-        with contextlib.suppress(OSError):
-            sync_folder(self.folder.path)
+        sync_folder(self.folder.path)
 
     def _open_events(self) -> None:
         try:

@@ -12,12 +12,23 @@ BLOCKS = " ▁▂▃▄▅▆▇█"
 LEVELS = len(BLOCKS) - 1
 LABEL = 10
 """Columns left of a chart, for its highest and lowest value."""
+HEIGHT, HIGHEST = 6, 8
+"""Lines of a chart where nothing limits them, and at most."""
 SETTLED = 0.05
 """Share of the losses, from the first, that may rise above the chart: they would press the rest flat."""
 
 
-def draw_story(story: Story, width: int, height: int = 6) -> str:
-    """`width`: columns; `height`: lines of each chart."""
+def draw_story(story: Story, width: int, lines: int = 0) -> str:
+    """`width`: columns; `lines`: how many there are for all of it, 0: as many as it takes."""
+    if not lines:
+        return "\n".join(_draw(story, width, HEIGHT))
+    drawings = (_draw(story, width, height) for height in range(HIGHEST, 1, -1))
+    fitting = next((drawing for drawing in drawings if len(drawing) <= lines), _draw(story, width, 2))
+    return "\n".join(fitting[:lines])
+
+
+def _draw(story: Story, width: int, height: int) -> list[str]:
+    """Lines, the highest first; `height`: of a chart of losses."""
     plot = max(20, width - LABEL - 2)
     lines = [_headline(story), _progress(story, plot)]
     series = story.series()
@@ -34,7 +45,7 @@ def draw_story(story: Story, width: int, height: int = 6) -> str:
         lines += ["", f"{name} {values[-1]:.4f}   bicubic {baseline:.4f} ({values[-1] - baseline:+.4f})"]
         known = [value for value in (*values, baseline) if math.isfinite(value)]
         lines += chart(values, plot, max(2, height // 2), min(known), max(known))
-    return "\n".join([*lines, *(["", *(f"! {text}" for text in story.warnings[-3:])] if story.warnings else [])])
+    return [*lines, *(["", *(f"! {text}" for text in story.warnings[-3:])] if story.warnings else [])]
 
 
 def _headline(story: Story) -> str:

@@ -171,7 +171,8 @@ def _degrade_one(
 ) -> dict[str, Any]:
     """Write one damaged picture, its plan, and its target where pairs are asked for."""
     from engine.degrade.execute import degrade_batch
-    from engine.degrade.sheet import bytes_of, planes_of, summary
+    from engine.degrade.sheet import summary
+    from kernels.degrade import pixels_of, planes_of
 
     inputs = job.folder / "input" if arguments.pairs else job.folder
     result = inputs / job.stem.with_name(job.stem.name + ".png")
@@ -179,13 +180,13 @@ def _degrade_one(
     target_file = job.folder / "target" / job.stem.with_name(job.stem.name + ".png")
     for file in (result, plan_file, target_file) if arguments.pairs else (result, plan_file):
         _refuse_existing(file, job.source, arguments.overwrite)
-    damaged, target = degrade_batch(planes_of(picture), plan, threads=arguments.threads)
+    damaged, target = degrade_batch(planes_of(picture[None]), plan, threads=arguments.threads)
     if arguments.pairs:
-        _write_picture(target_file, bytes_of(target[0]), metadata)
+        _write_picture(target_file, pixels_of(target)[0], metadata)
     written_plan = plan.to_json(0) + b"\n"
     make_folder(plan_file.parent)
     write_whole(plan_file, lambda partial: partial.write_bytes(written_plan))
-    _write_picture(result, bytes_of(damaged[0]), metadata)
+    _write_picture(result, pixels_of(damaged)[0], metadata)
     operations = plan.describe(0)
     record = {"source": str(job.source), "written": str(result), "plan": str(plan_file), "sample": int(plan.samples[0])}
     if arguments.pairs:

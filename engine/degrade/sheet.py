@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 from engine.degrade.execute import degrade_batch
 from engine.degrade.plan import draw_plan
 from engine.degrade.recipe import Recipe
+from kernels.degrade import pixels_of, planes_of
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -57,11 +58,11 @@ def contact_sheet(
         picture = pictures[sample % len(pictures)]
         source = _crop(picture, sample, crop // recipe.scale * recipe.scale)
         plan = draw_plan(recipe, seed, [sample], *source.shape[:2])
-        damaged, target = degrade_batch(planes_of(source), plan, target="plain")
+        damaged, target = degrade_batch(planes_of(source[np.newaxis]), plan, target="plain")
         left, top = sample % columns * cell_width + _GAP, sample // columns * cell_height + _GAP
         boxes = []
         for offset, planes in ((0, target), (crop + _GAP, damaged)):
-            tile = Image.fromarray(bytes_of(planes[0]))
+            tile = Image.fromarray(pixels_of(planes)[0])
             zoom = crop / max(target.shape[2:]) * (recipe.scale if offset else 1)
             size = (max(1, round(tile.width * zoom)), max(1, round(tile.height * zoom)))
             sheet.paste(tile.resize(size, Image.Resampling.NEAREST), (left + offset, top))
@@ -112,15 +113,6 @@ def _crop(picture: Bytes, sample: int, side: int) -> Bytes:
 def _detail(crop: Bytes) -> float:
     luma = crop.mean(2)
     return float(sum(np.sqrt(np.abs(np.diff(luma, axis=axis))).mean() for axis in (0, 1) if luma.shape[axis] > 1))
-
-
-def planes_of(picture: Bytes) -> npt.NDArray[np.float32]:
-    planes = picture.transpose(2, 0, 1)[None].astype(np.float32) / np.float32(255)
-    return np.ascontiguousarray(planes)
-
-
-def bytes_of(planes: npt.NDArray[np.float32]) -> Bytes:
-    return np.rint(np.clip(planes, 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0)
 
 
 def _wrapped(text: str, font: Any, width: int) -> list[str]:

@@ -100,8 +100,7 @@ class RowWriter:
             final = _publish(self._part, self.target, self._overwrite)
         self._open = False
         self._remove_raw()
-        with suppress(OSError):
-            sync_folder(final.parent)
+        sync_folder(final.parent)
         return final
 
     def abort(self) -> None:

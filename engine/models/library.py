@@ -110,11 +110,25 @@ def find_entry(name: str) -> Entry:
 def find_model(name_or_path: str | Path) -> Model:
     """A model by its name in the library, or by the path of any model file."""
     text = str(name_or_path)
-    path = Path(text)
-    looks_like_path = path.suffix.lower() in ENDINGS or path.parent != Path()
-    if isinstance(name_or_path, Path) or looks_like_path:
-        return read_any_model(path)
+    if isinstance(name_or_path, Path) or looks_like_path(text):
+        return read_any_model(Path(text))
     return load(find_entry(text))
+
+
+def looks_like_path(text: str) -> bool:
+    """Whether a model's file is meant rather than its name in the library, which may well have a dot."""
+    path = Path(text)
+    return path.suffix.lower() in ENDINGS or path.parent != Path()
+
+
+def stamp_of(text: str) -> tuple[int, ...]:
+    """Changes when another model may be meant by the same name or path than before: what was loaded is stale then.
+    Every change of the library is a rename in its folder, which the folder's time tells."""
+    try:
+        status = (Path(text) if looks_like_path(text) else library_folder()).stat()
+    except OSError:
+        return ()
+    return status.st_mtime_ns, status.st_size
 
 
 def find_by_hash(digest: str) -> Entry | None:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
+from engine.errors import PellucidError
 from engine.runtime.cache_folder import cache_folder
+from engine.whole_file import write_whole
 
 LARGEST_SIZE = 2 << 30
 """Bytes of all engines together; those used longest ago go first."""
@@ -78,7 +79,7 @@ class EngineCache:
         try:
             self._write(self._engine(key), engine)
             self._write(self._sidecar(key), msgspec.json.encode(_Facts(key, hashlib.sha256(engine).hexdigest())))
-        except OSError:
+        except (OSError, PellucidError):
             self.forget(key)
             return False
         self._shrink(keep=self._engine(key))
@@ -86,7 +87,7 @@ class EngineCache:
 
     def refuse(self, key: EngineKey, reason: str) -> None:
         """Remembers that this engine gives wrong results here, so that it is not built again at every start."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, PellucidError):
             self._engine(key).unlink(missing_ok=True)
             self._write(self._sidecar(key), msgspec.json.encode(_Facts(key, refused=reason)))
 
@@ -149,22 +150,11 @@ class EngineCache:
     def _files(self) -> list[Path]:
         if not self.folder.is_dir():
             return []
-        return [path for path in self.folder.iterdir() if path.suffix in (".engine", ".json", ".new")]
+        return [path for path in self.folder.iterdir() if path.suffix in (".engine", ".json")]
 
     def _write(self, path: Path, content: bytes) -> None:
-        """Whole or not at all."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle, name = tempfile.mkstemp(dir=self.folder, suffix=".new")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).replace(path)
-        except OSError:
-            with contextlib.suppress(OSError):
-                Path(name).unlink(missing_ok=True)
-            raise
+        write_whole(path, lambda partial: partial.write_bytes(content))
 
     def _shrink(self, keep: Path) -> None:
         engines = sorted(

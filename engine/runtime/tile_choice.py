@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
+from engine.errors import PellucidError
 from engine.runtime.cache_folder import cache_folder
+from engine.whole_file import write_whole
 
 SIDES = (128, 192, 256, 320, 384, 512, 640, 768, 1024, 1280, 1536, 2048)
 """Tile sides (halo included) that are tried: multiples of every architecture's own."""
@@ -95,13 +95,11 @@ def known_need(key: str) -> MemoryNeed | None:
 def remember_need(key: str, need: MemoryNeed) -> None:
     """Kept for the next start. Where nothing can be written it is measured again: nobody is told."""
     measured = {**_measured(), key: msgspec.to_builtins(need)}
-    with contextlib.suppress(OSError):
+    text = json.dumps(measured, indent=1, sort_keys=True)
+    with contextlib.suppress(OSError, PellucidError):
         path = _path()
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".calibration-")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(measured, file, indent=1, sort_keys=True)
-        Path(name).replace(path)
+        write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
 
 
 def _path() -> Path:

@@ -213,20 +213,27 @@ class ModelsPage(QWidget):
         self.import_files(paths)
 
     def import_files(self, paths: list[str]) -> None:
-        """Into the library, one after the other; the first that is refused ends it with a sentence."""
+        """Into the library, one after the other; a sentence for those that are refused."""
+        halves = {Path(path).with_suffix("") for path in paths if path.endswith(".param")}
+        whole = [path for path in paths if not (path.endswith(".bin") and Path(path).with_suffix("") in halves)]
+        self._import_next(whole, [])
+
+    def _import_next(self, paths: list[str], refused: list[str]) -> None:
         if not paths:
             return
         first, *rest = paths
         name = Path(first).name
-        self.banner.tell(self.tr("Importing {name}…").format(name=name))
+        if not refused:
+            self.banner.tell(self.tr("Importing {name}…").format(name=name))
 
         def done(code: int, output: bytes, complaint: str) -> None:
-            if code == 0:
-                self.banner.tell(self.tr("{name} is in the library.").format(name=name))
-                self.import_files(rest)
-            else:
-                text = self.tr("{name} was not imported.").format(name=name)
+            if code:
+                refused.append(name)
+                text = self.tr("{name} was not imported.").format(name=", ".join(refused))
                 self.banner.tell(text, "bad", failure_sentence(output) or complaint)
+            elif not refused:
+                self.banner.tell(self.tr("{name} is in the library.").format(name=name))
+            self._import_next(rest, refused)
             self.reload()
 
         run_command(["models", "import", first, "--json"], done, self, self._program)

@@ -234,6 +234,7 @@ class LossPlot(QLabel):
         low, high = self._shown_range()
         first, last = self._full_range()
         anchor = low + (high - low) * share
+        factor = min(factor, max(1.0, high - low))  # one iteration is the least that fills the plot
         low, high = anchor - (anchor - low) / factor, anchor + (high - anchor) / factor
         self._range = None if low <= first and high >= last else (max(first, low), min(last, high))
         self.update()
@@ -315,6 +316,9 @@ def _columns(curve: Curve, shown: tuple[float, float], width: int, smoothing: fl
         return _Columns(empty, empty, empty, empty, empty, False)
     scale = width / (shown[1] - shown[0])
     left, right = (math.floor((float(end) - shown[0]) * scale) for end in (x[0], x[-1]))
+    # The neighbours outside, which the curve comes from and goes to, may be far away: a column each is enough.
+    left = max(left, -1)
+    right = max(left, min(right, width + 1))
     edges = shown[0] + np.arange(left, right + 1) / scale
     # One binary search a column instead of one division a point: a frame costs the same at any length.
     found = np.searchsorted(x, edges)

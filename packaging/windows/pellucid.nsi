@@ -114,7 +114,9 @@ SectionEnd
 Section /o "un.My settings and models" PURGE
   RMDir /r "$LOCALAPPDATA\pellucid\models"
   RMDir /r "$LOCALAPPDATA\pellucid\Cache"
-  RMDir /r "$LOCALAPPDATA\pellucid\log"
+  RMDir /r "$LOCALAPPDATA\pellucid\Logs"
+  RMDir /r "$LOCALAPPDATA\pellucid\components"
+  RMDir /r "$LOCALAPPDATA\pellucid\pasted"
   Delete "$LOCALAPPDATA\pellucid\*.*"
   RMDir "$LOCALAPPDATA\pellucid"
 SectionEnd

@@ -15,7 +15,8 @@ from engine.degrade.cli import add_degrade_parser, sample_number
 from engine.degrade.execute import degrade_batch
 from engine.degrade.plan import Plan
 from engine.degrade.recipe import load_recipe
-from engine.degrade.sheet import contact_sheet, planes_of, summary
+from engine.degrade.sheet import contact_sheet, summary
+from kernels.degrade import planes_of
 
 
 def degrade(*words):
@@ -42,7 +43,7 @@ def test_a_picture_becomes_a_smaller_one_with_its_plan_beside_it(tmp_path, capsy
     assert (plan.recipe, plan.seed, plan.source_size) == ("real-esrgan", 5, (48, 64))
     assert plan.samples[0] == sample_number("bild ä.png", 0)
     with Image.open(source) as image:
-        again, _ = degrade_batch(planes_of(np.asarray(image)), plan)
+        again, _ = degrade_batch(planes_of(np.asarray(image)[np.newaxis]), plan)
     assert np.array_equal(np.rint(again[0] * 255).astype(np.uint8).transpose(1, 2, 0), pixels)
     assert "1 written, 0 failed" in capsys.readouterr().out
     assert sorted(path.name for path in result.parent.iterdir()) == ["bild ä.json", "bild ä.png"]

@@ -153,6 +153,25 @@ def test_pixel_columns_hold_the_least_the_most_and_the_mean() -> None:
         assert columns.mean[number] == pytest.approx(values.mean())
 
 
+@pytest.mark.parametrize("shown", [(5000.2, 5000.3), (5000.0, 5000.0000001), (-9.0, -8.0), (20000.0, 20001.0)])
+def test_a_curve_zoomed_into_the_gap_between_two_points_costs_no_more(shown: tuple[float, float]) -> None:
+    x = np.arange(0.0, 10001.0, 1000.0)
+    columns = _columns(Curve("c", x, x), shown, 900, 0.0)
+    assert len(columns.x) <= 3
+    inside = columns.x[(columns.x >= 0) & (columns.x <= 900)]
+    assert len(inside) == (1 if shown[0] == 5000.0 else 0)
+
+
+def test_the_curves_are_zoomed_to_single_iterations_and_no_further(qtbot: QtBot) -> None:
+    plot = LossPlot()
+    qtbot.addWidget(plot)
+    plot.set_curves([Curve("c", np.array([0.0, 1e6]), np.array([1.0, 2.0]))])
+    for _ in range(200):
+        plot._zoom(1.25, 0.4)
+    low, high = plot._shown_range()
+    assert high - low == pytest.approx(1.0)
+
+
 def test_smoothing_keeps_a_constant_and_starts_at_the_first_value() -> None:
     assert _smooth(np.full(50, 3.0), 0.9) == pytest.approx(np.full(50, 3.0))
     assert _smooth(np.array([5.0, 1.0, 1.0, 1.0]), 0.9)[0] == 5.0

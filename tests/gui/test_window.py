@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -201,6 +202,23 @@ def test_the_end_of_a_training_is_told_on_the_page_people_look_at(
     assert window.runs_page._current is not None and window.runs_page._current.folder == run
 
 
+def test_a_model_that_is_refused_keeps_no_other_out_and_half_a_pair_is_not_asked_for_twice(
+    open_window: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = open_window().models_page
+    asked: list[str] = []
+
+    def run(words: list[str], done: Callable[[int, bytes, str], None], *_: object) -> None:
+        if words[:2] == ["models", "import"]:
+            asked.append(words[2])
+            done("bad" in words[2], b"", "It is no model.")
+
+    monkeypatch.setattr("gui.pages.models.run_command", run)
+    page.import_files(["/a/bad.pth", "/a/x4.param", "/a/x4.bin", "/a/other.bin"])
+    assert asked == ["/a/bad.pth", "/a/x4.param", "/a/other.bin"]
+    assert page.banner.text().startswith("bad.pth was not imported.")
+
+
 def test_what_is_dropped_goes_where_it_is_meant_to(
     qtbot: QtBot, open_window: Open, pictures: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -230,3 +248,25 @@ def test_what_is_dropped_goes_where_it_is_meant_to(
     drop(str(model))
     assert imported == [str(model)]
     assert window.pages.currentWidget() is window.models_page
+
+
+def test_a_file_that_the_desktop_asks_to_open_waits_for_the_window() -> None:
+    """How macOS says "open with"."""
+    program = """
+from PySide6.QtGui import QFileOpenEvent
+from gui.app import Application, Doorbell
+application = Application([])
+doorbell = Doorbell(application)
+application.asked_to_open.connect(lambda file: doorbell.take([file]))
+application.sendEvent(application, QFileOpenEvent("/a b/ü.png"))
+doorbell.answer_to(print)
+application.sendEvent(application, QFileOpenEvent("/c.png"))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "QT_QPA_PLATFORM": "offscreen", "PYTHONIOENCODING": "utf-8"},
+        capture_output=True,
+        encoding="utf-8",
+        cwd=Path(__file__).parents[2],
+    )
+    assert done.stdout.splitlines() == ["['/a b/ü.png']", "['/c.png']"], done.stderr

@@ -267,7 +267,7 @@ def test_every_file_of_a_bundle_is_traced_or_the_build_fails(tmp_path: Path) -> 
     for name in ("msgspec.so", "libstranger.so"):
         (bundle / "_internal" / name).write_bytes(b"?")
     origins.write_text(json.dumps([["msgspec.so", str(library)], ["libstranger.so", str(stranger)]]))
-    with pytest.raises((UntracedFiles, importlib.metadata.PackageNotFoundError), match=r"libstranger|pyinstaller"):
+    with pytest.raises(UntracedFiles, match="libstranger"):
         read_components(origins, bundle)
     from licences import Component
 

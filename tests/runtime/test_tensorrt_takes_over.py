@@ -242,7 +242,7 @@ def test_the_cache_keeps_to_its_size_and_a_full_disk_is_no_failure(
 
     monkeypatch.setattr(engine_cache.os, "fsync", refuse)
     assert not cache.store(EngineKey("other", "bf16", 64, 1, "lib", "gpu"), bytes(10))
-    assert not [path for path in tmp_path.iterdir() if path.suffix == ".new"]
+    assert not [path for path in tmp_path.iterdir() if path.suffix == ".part"]
 
 
 def test_a_refused_engine_is_remembered_until_the_cache_is_cleared(tmp_path: Path) -> None:

@@ -131,6 +131,15 @@ def test_the_text_plot_says_how_it_stands() -> None:
     assert max(len(line) for line in text.splitlines()) <= 80
 
 
+@pytest.mark.parametrize("lines", [1, 9, 14, 18, 60])
+def test_the_text_plot_keeps_to_the_lines_there_are(lines: int) -> None:
+    story = read_story(STORY)
+    drawn = draw_story(story, 60, lines).split("\n")
+    assert len(drawn) <= lines
+    assert drawn[0].startswith("finished  40/100")
+    assert (drawn[-1] == "! It went wrong.") == (lines >= 14), "lower charts, rather than none of the warnings"
+
+
 def test_a_chart_falls_where_its_values_fall() -> None:
     lines = chart([3.0, 2.0, 1.0, 0.0], 4, 3, 0.0, 3.0)
     assert len(lines) == 3

@@ -453,7 +453,8 @@ def check_deb(deb: Path, other: Path | None, bare: Path, shots: Path | None) -> 
         expect("pellucid" not in cache, "Pictures still offer what is no longer there.")
         expect(not left and all(kept()), "Removing has left parts of the program, or taken what is the user's.")
         place.run("apt-get", "purge", "-y", "-qq", "pellucid", "pellucid-full")
-        left = [path for path in left_behind(root) if "/runs" not in path and "/Ein Bild" not in path]
+        stays = [path for path in left_behind(root) if (root / path.lstrip("/") / "runs").is_dir()]
+        left = [path for path in left_behind(root) if "/Ein Bild" not in path and path not in stays]
         say("purge", left=left, settings_models_runs_kept=kept())
         expect(kept() == [False, False, True], "Purging takes settings and models, and never a training.")
         expect(not left, "Purging has left something of the program.")

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import math
+import os
+import re
+import shutil
+import tempfile
 from itertools import count
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
+import psutil
+
+from engine.partial import machine_tag
 
 Pixels8 = npt.NDArray[np.uint8]
 """(height, width, 3 or 4) uint8, straight alpha last."""
@@ -28,6 +35,19 @@ def eight_bit(samples: npt.NDArray[Any]) -> Pixels8:
         return ((samples.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
     steps: Pixels8 = np.rint(np.clip(samples, 0, 1) * 255).astype(np.uint8)
     return steps
+
+
+_FOLDER = re.compile(r"pellucid-(?P<machine>[0-9a-f]{8})-(?P<process>\d+)-.+")
+
+
+def own_folder() -> tempfile.TemporaryDirectory[str]:
+    """A folder for the files of this process. Those of processes that were killed are removed: they may be large."""
+    for folder in Path(tempfile.gettempdir()).glob("pellucid-*-*"):
+        match = _FOLDER.fullmatch(folder.name)
+        if match and match["machine"] == machine_tag() and not psutil.pid_exists(int(match["process"])):
+            shutil.rmtree(folder, ignore_errors=True)
+    # Windows removes nothing that a window still shows: it waits for the next process.
+    return tempfile.TemporaryDirectory(prefix=f"pellucid-{machine_tag()}-{os.getpid()}-", ignore_cleanup_errors=True)
 
 
 class MappedFiles:

@@ -17,7 +17,7 @@ _NAME = re.compile(r"\.pellucid-(?P<machine>[0-9a-f]{8})-(?P<process>\d+)-[0-9a-
 
 def name_partial() -> str:
     """A new name: it tells this machine and process, so that another one can see whether its owner still lives."""
-    return f".pellucid-{_machine()}-{os.getpid()}-{secrets.token_hex(6)}.part"
+    return f".pellucid-{machine_tag()}-{os.getpid()}-{secrets.token_hex(6)}.part"
 
 
 def sweep_partials(folder: Path) -> None:
@@ -25,10 +25,11 @@ def sweep_partials(folder: Path) -> None:
     with suppress(OSError):
         for entry in os.scandir(folder):
             match = _NAME.fullmatch(entry.name)
-            if match and match["machine"] == _machine() and not psutil.pid_exists(int(match["process"])):
+            if match and match["machine"] == machine_tag() and not psutil.pid_exists(int(match["process"])):
                 with suppress(OSError):
                     Path(entry.path).unlink()
 
 
-def _machine() -> str:
+def machine_tag() -> str:
+    """Eight digits that tell this machine from others that see the same folder, and one container from another."""
     return hashlib.sha256(platform.node().encode()).hexdigest()[:8]

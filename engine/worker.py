@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 import threading
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import msgspec
 
 from engine.errors import PellucidError
 from engine.eye import Eye
-from engine.mapped import MappedFiles
+from engine.mapped import MappedFiles, own_folder
 from engine.queue import RestoreQueue
 from engine.restore import Restorer
 from engine.runtime.choose import backend_reports
@@ -60,7 +59,7 @@ class _Voice:
 def main() -> int:
     say = _Voice()
     say(Ready(protocol=PROTOCOL, version=version(), pid=os.getpid(), backends=backend_reports()))
-    with tempfile.TemporaryDirectory(prefix="pellucid-") as folder:
+    with own_folder() as folder:
         files = MappedFiles(Path(folder))
         queue = RestoreQueue(Restorer(), say, show_in=files)
         eye = Eye(Restorer(), say, files, queue)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ settings.register_profile(
     "default", max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("default")
+tempfile.gettempdir()  # remembered by this process, whatever a test says
 
 
 @pytest.fixture(autouse=True)
@@ -24,5 +27,9 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
         ("XDG_CACHE_HOME", "cache"),
     ):
         monkeypatch.setenv(variable, str(home / folder))
+    if sys.platform == "linux":
+        # What processes that a test kills leave there goes with the test. Elsewhere paths are too long for sockets.
+        (home / "tmp").mkdir()
+        monkeypatch.setenv("TMPDIR", str(home / "tmp"))
     monkeypatch.delenv("PELLUCID_LIBRARY", raising=False)
     return home

@@ -73,7 +73,10 @@ def _sentence(message: str, parser: argparse.ArgumentParser) -> str:
         if not word.startswith("-"):
             return f"There is one word too many: {word}."
         # The top parser reports what a command's parser left over, so look through the commands' options as well.
-        nearest = get_close_matches(word.split("=")[0], sorted(_options(parser)), n=1)
+        option, known = word.split("=")[0], _options(parser)
+        if option in known:
+            return f"This command has no option {option}."
+        nearest = get_close_matches(option, sorted(known), n=1)
         return f"There is no option {word}." + (f" Did you mean {nearest[0]}?" if nearest else "")
     return message[:1].upper() + message[1:].rstrip(".") + "."
 

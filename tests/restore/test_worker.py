@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -115,6 +116,21 @@ def test_a_job_is_told_from_acceptance_to_the_end(worker: Worker, picture: Pictu
     assert bands[-1].bottom == 120
     assert all(one.bottom == other.top for one, other in pairwise(bands))
     assert sum(isinstance(event, TERMINAL) for event in worker.events) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into the temporary folder of the tests")
+def test_pixels_that_a_killed_worker_has_left_are_removed_by_the_next(worker: Worker) -> None:
+    place = Path(os.environ["TMPDIR"])
+    while not (made := list(place.glob("pellucid-*"))):
+        time.sleep(0.01)  # it is ready a moment before
+    (left,) = made
+    (left / "0.raw").write_bytes(bytes(1000))
+    Worker().end()
+    assert list(place.glob("pellucid-*")) == [left], "its worker lives"
+    worker.process.kill()
+    worker.process.wait()
+    Worker().end()
+    assert not list(place.glob("pellucid-*"))
 
 
 def test_every_job_gets_its_own_model_and_alpha(worker: Worker, picture: Picture, tmp_path: Path) -> None:

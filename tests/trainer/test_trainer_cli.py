@@ -112,6 +112,7 @@ def test_a_dry_run_shows_everything_and_leaves_nothing(pellucid: Run, photos: Pa
         (["watch", "nowhere"], 1, "no run nowhere"),
         (["dataset", "check", "/absent-folder"], 1, "no folder"),
         (["train", "quick-try", "--dateset", "x"], 2, "no option --dateset"),
+        (["runs", "list", "--detach"], 2, "This command has no option --detach"),
     ],
 )
 def test_wrong_words_end_in_a_sentence(

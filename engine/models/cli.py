@@ -93,7 +93,18 @@ def run_show(arguments: argparse.Namespace, out: Output) -> int:
     model = library.find_model(arguments.model)
     record = _described(model)
     out.line(record)
-    out.table([(key, _in_words(value)) for key, value in record.items() if value not in ("", [], None)], ("Card", ""))
+    facts = [(key, value) for key, value in record.items() if key != "scores" and value not in ("", [], None)]
+    out.table([row for key, value in facts for row in _rows(key, value)], ("Card", ""))
+    if model.card.scores:
+        out.say("")
+        alphas = ["" if score.alpha is None else f"{score.alpha:g}" for score in model.card.scores]
+        out.table(
+            [
+                (score.metric, score.protocol, alpha, f"{score.value:.4f}", score.dataset)
+                for score, alpha in zip(model.card.scores, alphas, strict=True)
+            ],
+            ("Score", "protocol", "alpha", "value", "measured on"),
+        )
     return DONE
 
 
@@ -188,6 +199,13 @@ def _described(model: Model) -> dict[str, Any]:
     described["path"] = str(model.path) if model.path else None
     described["weights_hash"] = weights_hash(model.weights) if model.weights else ""
     return described
+
+
+def _rows(key: str, value: object) -> list[tuple[str, str]]:
+    """A fact of the card; a list of sentences gets a line each."""
+    if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
+        return [(key if number == 0 else "", item) for number, item in enumerate(value)]
+    return [(key, _in_words(value))]
 
 
 def _in_words(value: object) -> str:

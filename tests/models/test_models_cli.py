@@ -126,3 +126,13 @@ def test_no_model_command_loads_torch_or_openvino(library_folder: Path) -> None:
     root = Path(__file__).parents[2]
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=root, check=True)
     assert ran.stdout.splitlines()[-1] == "0 []"
+
+
+def test_a_card_is_shown_in_lines_that_people_can_read(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "show", "photo-compact"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(len(line) for line in lines if "path" not in line) <= 110
+    assert any(line.split()[:4] == ["psnr", "rgb", "0.5", "25.9953"] for line in lines)
+    assert [line.strip() for line in lines if "gb82 image set" in line] == [
+        "Photographs of the gb82 image set (Gianni Rosato), CC0"
+    ]

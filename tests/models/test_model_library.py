@@ -174,7 +174,7 @@ def test_fifty_large_models_are_listed_in_a_moment(library_folder: Path) -> None
     assert min(took) < 0.05
 
 
-@pytest.mark.parametrize("name", ["photo-compact", "photo-compact-vivid"])
+@pytest.mark.parametrize("name", ["photo-compact", "photo-compact-vivid", "face-compact", "face-compact-vivid"])
 def test_the_models_that_come_along_leave_flat_areas_flat(name: str) -> None:
     model = library.find_model(name)
     network = COMPACT.torch_module(CompactArgs(**model.card.arguments))

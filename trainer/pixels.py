@@ -10,19 +10,25 @@ from __future__ import annotations
 
 import mmap
 import os
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from engine.errors import Code, PellucidError
+from engine.image import exif
 from engine.image.decode import probe_image, read_image
+from engine.image.headers import Damaged, Header, read_jpeg, read_png
+from engine.image.skim import skim_jpeg, skim_png
+from engine.image.sniff import image_format
 
 Pixels = npt.NDArray[np.uint8]
 """(height, width, 3) uint8, RGB."""
 
+_MAGIC = 8
+"""Bytes that tell PNG and JPEG files from all others."""
 _HEADER = np.dtype([("ready", "<u4"), ("height", "<u4"), ("width", "<u4"), ("reserved", "<u4")])
 
 
@@ -39,13 +45,28 @@ def read_pixels(path: Path) -> Pixels:
 
 
 def picture_size(path: Path) -> tuple[int, int]:
-    """(height, width) as stored, from the header where the format allows; the file is decoded only where not."""
+    """(height, width) of the upright picture, as `read_pixels` gives it. The pixels of PNG and JPEG files are passed
+    over; other files are read whole, though not decoded."""
     try:
-        with Image.open(path) as image:
-            return image.height, image.width
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        header = _skim_header(path)
+    except (OSError, struct.error, Damaged):
+        header = None
+    if header is None:
         facts = probe_image(path)
         return facts.height, facts.width
+    turned = exif.orientation(header.metadata.exif) >= 5
+    return (header.width, header.height) if turned else (header.height, header.width)
+
+
+def _skim_header(path: Path) -> Header | None:
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        kind = image_format(file.read(_MAGIC))
+        file.seek(0)
+        if kind == "png":
+            return read_png(skim_png(file))
+        return read_jpeg(skim_jpeg(file)) if kind == "jpeg" else None
 
 
 class PixelCache:

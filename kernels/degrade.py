@@ -95,8 +95,12 @@ def degrade(
     """Runs row s of `ops` (n, max_ops; OP records) over picture s and returns the results.
 
     A batch gives a batch (all results must then have one size), a list gives a list. `seed` is one number for all or
-    one a picture; `samples` numbers the pictures. `out` receives the results when given. `threads`: all processors when
-    None; 1 inside a loader's worker. `variant` forces "scalar", "avx2" or "avx512". Inputs are never written.
+    one a picture; `samples` numbers the pictures. `threads`: all processors when None; 1 inside a loader's worker.
+    `variant` forces "scalar", "avx2" or "avx512". Inputs are never written.
+
+    `out` receives the results when given; its pictures share no memory with one another or with the inputs. All that
+    is refused is refused before it is touched, but for pixels that are none: then it may hold results of other
+    pictures. (A tensor that torch made of read-only memory, against its own warning, cannot be told from others.)
     """
     return degrade_and_tell(images, ops, seed, samples, out, threads, variant)[0]
 
@@ -120,7 +124,7 @@ def degrade_and_tell(
     sizes = _plan_ends(plan, [(p.height, p.width) for p in pictures])
     if out is None:
         out = _allocated(images, sizes, batch)
-    targets = _checked_pictures(out, "out")
+    targets = _checked_pictures(out, "out", written=True)
     _check_targets(pictures, targets, sizes)
     code = Variant.AUTOMATIC
     if variant is not None:
@@ -201,16 +205,16 @@ class _View:
         self.address, self.height, self.width, self.place = address, height, width, place
 
 
-def _checked_pictures(images: Any, name: str) -> list[_View]:
+def _checked_pictures(images: Any, name: str, written: bool = False) -> list[_View]:
     if isinstance(images, list | tuple):
         views = []
         for k, image in enumerate(images):
-            address, shape, place = _array_facts(image, f"{name}[{k}]")
+            address, shape, place = _array_facts(image, f"{name}[{k}]", written)
             if len(shape) != 3:
                 raise KernelInputError(f"{name}[{k}] has shape {shape}; a picture of a list is (3, height, width)")
             views.append(_checked_view(address, shape, place, f"{name}[{k}]", k))
         return views
-    address, shape, place = _array_facts(images, name)
+    address, shape, place = _array_facts(images, name, written)
     if len(shape) != 4:
         raise KernelInputError(f"{name} has shape {shape}; a batch is (n, 3, height, width)")
     if shape[0] == 0:
@@ -231,13 +235,15 @@ def _checked_view(address: int, shape: tuple[int, ...], place: int | None, name:
     return _View(address, height, width, place)
 
 
-def _array_facts(image: Any, name: str) -> tuple[int, tuple[int, ...], int | None]:
+def _array_facts(image: Any, name: str, written: bool) -> tuple[int, tuple[int, ...], int | None]:
     """Address, shape and GPU of a contiguous float32 array or tensor; anything else is refused in words."""
     if isinstance(image, np.ndarray):
         if image.dtype != np.float32:
             raise KernelInputError(f"{name} is {image.dtype}; pictures are float32 in 0..1")
         if not image.flags.c_contiguous:
             raise KernelInputError(f"{name} is not contiguous; pass numpy.ascontiguousarray of it")
+        if written and not image.flags.writeable:
+            raise KernelInputError(f"{name} is read-only; pass an array that may be written")
         return image.ctypes.data, image.shape, None
     if hasattr(image, "data_ptr") and hasattr(image, "is_contiguous"):
         if str(image.dtype) != "torch.float32":
@@ -298,13 +304,27 @@ def _check_targets(pictures: list[_View], targets: list[_View], sizes: list[tupl
             raise KernelInputError(
                 f"out[{s}] is {target.height} x {target.width}; the plan ends in {size[0]} x {size[1]}", sample=s
             )
-    inputs = sorted((p.address, p.address + 12 * p.height * p.width) for p in pictures)
-    starts = np.array([low for low, _ in inputs] or [0], np.uint64)
-    for s, target in enumerate(targets):
-        low, high = target.address, target.address + 12 * target.height * target.width
-        k = int(np.searchsorted(starts, np.uint64(high))) - 1
-        if inputs and k >= 0 and inputs[k][1] > low:
+    _check_overlaps(pictures, targets)
+
+
+def _check_overlaps(pictures: list[_View], targets: list[_View]) -> None:
+    """Inputs may share memory with one another; a target shares none with anything."""
+    spans = [(p.address, p.address + 12 * p.height * p.width, -1) for p in pictures]
+    spans += [(t.address, t.address + 12 * t.height * t.width, s) for s, t in enumerate(targets)]
+    inputs_end = targets_end = farthest = 0  # where those end that begin earlier, and which target reaches farthest
+    for begin, end, s in sorted(spans):
+        if s < 0:
+            if begin < targets_end:
+                raise KernelInputError(f"out[{farthest}] overlaps an input; inputs are never written", sample=farthest)
+            inputs_end = max(inputs_end, end)
+            continue
+        if begin < inputs_end:
             raise KernelInputError(f"out[{s}] overlaps an input; inputs are never written", sample=s)
+        if begin < targets_end:
+            first, second = sorted((s, farthest))
+            raise KernelInputError(f"out[{second}] overlaps out[{first}]; each picture needs its own", sample=second)
+        if end > targets_end:
+            targets_end, farthest = end, s
 
 
 def _table(views: list[_View]) -> Any:

@@ -122,6 +122,59 @@ def test_wrong_options_are_refused(op: Any, picture: Any) -> None:
             degrade(**call)
 
 
+def test_what_may_not_be_written_is_refused(op: Any, picture: Any, tmp_path: Path) -> None:
+    plan = plan_of(op(Opcode.CLAMP_ROUND))
+    locked = np.zeros_like(picture)
+    locked.flags.writeable = False
+    file = tmp_path / "pixels"
+    file.write_bytes(bytes(picture.nbytes))
+    mapped = np.memmap(file, np.float32, "r", shape=picture.shape)
+    for target in (locked, mapped, np.broadcast_to(locked, picture.shape)):
+        with pytest.raises(KernelInputError, match=r"out\[0\] is read-only"):
+            degrade([picture], plan, 0, [0], out=[target])
+        with pytest.raises(KernelInputError, match="out is read-only"):
+            degrade(picture[None], plan, 0, [0], out=target[None])
+        assert not target.any()
+    assert degrade([mapped], plan, 0, [0], threads=1)[0].shape == picture.shape, "read-only inputs are welcome"
+
+
+def test_a_result_shares_memory_with_nothing(op: Any) -> None:
+    memory = np.full(60_000, 0.5, np.float32)
+
+    def at(start: int, side: int) -> Any:
+        return memory[start : start + 3 * side * side].reshape(3, side, side)
+
+    own = np.empty((3, 10, 10), np.float32)
+    # inputs, outputs, and what is said; None: allowed
+    for images, out, words in [
+        ([at(0, 10), at(300, 10)], [at(30_000, 10), at(30_000, 10)], r"out\[1\] overlaps out\[0\]"),
+        ([at(0, 10), at(300, 10)], [at(30_299, 10), at(30_000, 10)], r"out\[1\] overlaps out\[0\]"),
+        ([at(0, 10), at(300, 20)], [at(31_000, 10), at(30_999, 20)], r"out\[1\] overlaps out\[0\]"),
+        ([at(0, 100), at(10, 4)], [np.empty((3, 100, 100), np.float32), at(15_000, 4)], r"out\[1\] overlaps an input"),
+        ([at(299, 10)], [at(0, 10)], r"out\[0\] overlaps an input"),
+        ([at(0, 10)], [at(299, 10)], r"out\[0\] overlaps an input"),
+        ([at(0, 10), at(0, 10), at(150, 10)], [at(450, 10), at(750, 10), own], None),
+    ]:
+        memory[:] = 0.5
+        plan, samples = plan_of(op(Opcode.CLAMP_ROUND), len(images)), range(len(images))
+        if words is None:
+            degrade(images, plan, 0, samples, out=out)
+            continue
+        for wrap in (lambda a: a, torch.from_numpy):
+            with pytest.raises(KernelInputError, match=words):
+                degrade(images, plan, 0, samples, out=[wrap(a) for a in out])
+        assert (memory == 0.5).all()
+
+
+def test_the_place_of_a_picture_that_is_none_stays_as_it_was(op: Any) -> None:
+    pictures = np.full((3, 3, 9, 17), 0.5, np.float32)
+    pictures[1, 2, 8, 16] = np.nan
+    out = np.full_like(pictures, 7)
+    with pytest.raises(KernelInputError, match="sample 1"):
+        degrade(pictures, plan_of(op(Opcode.CLAMP_ROUND), 3), 0, range(3), out=out, threads=1)
+    assert (out[1] == 7).all()
+
+
 def test_an_empty_batch_is_an_empty_batch(op: Any) -> None:
     assert degrade(np.empty((0, 3, 5, 5), np.float32), np.zeros((0, 3), OP), 0, []).shape == (0, 3, 5, 5)
     assert degrade([], np.zeros((0, 3), OP), 0, []) == []

@@ -66,8 +66,11 @@ PELLUCID_API int pellucid_has_variant(int variant);
 PELLUCID_API int pellucid_plan_sizes(
     const PellucidOp* ops, uint32_t max_ops, uint64_t count, int32_t* sizes, PellucidFailure* failure);
 
-// Runs row s of `ops` over inputs[s] into outputs[s], for s in 0..count-1. Everything is checked before the first pixel is
-// written. Inputs are never written. `threads` >= 1. `used_variant` may be null.
+// Runs row s of `ops` over inputs[s] into outputs[s], for s in 0..count-1. Pointers, records and sizes are checked before
+// the first pixel is written. Pixels are looked at while each picture is read (PELLUCID_EMULATED_DEVICE, like a device,
+// does not look): after PELLUCID_BAD_PIXELS or PELLUCID_NO_MEMORY the output of the sample named is as it was, and the
+// others may be written. Inputs are never written and may share memory with one another; an output that shares memory
+// with an input or another output is the caller's fault and is not noticed. `threads` >= 1. `used_variant` may be null.
 PELLUCID_API int pellucid_degrade(
     const PellucidOp* ops, uint32_t max_ops, uint64_t count, const PellucidPicture* inputs,
     const PellucidPicture* outputs, const uint64_t* seeds, const uint64_t* samples, int threads, int variant,

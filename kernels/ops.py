@@ -20,6 +20,10 @@ OP = np.dtype(
 )
 
 
+LONGEST_ROW = 64
+"""Records a row may have."""
+
+
 class Opcode(IntEnum):
     """Operations, and what they read from `i` and `f`. Pictures are three float32 planes (R, G, B) in 0..1. Sigmas of
     noise are in 0..1 units, lengths in pixels, angles in radians. Border of BLUR and USM: reflect without repeating the

@@ -30,12 +30,11 @@ Records = npt.NDArray[np.void]
 PLAN_STREAM = 0x8000_0000
 """Set in the stage word of the counter, which keeps the draws of a plan apart from the noise of its operations: the
 kernels count (position, stage, sample) under the same key, and no operation has a stage this large."""
-FIRST_ORIENT_STAGE = 0x4000
+FIRST_ORIENT_STAGE = rc.MOST_STAGES + 1
 LARGEST_PICTURE = 1 << 28
 """Pixels an intermediate picture may have."""
 
 _COLUMNS = 7  # parameters an outcome may draw
-_PIECES = 4  # pieces a range may have
 _BLOCKS = 2  # Philox blocks of four words an operation consumes: one word picks, seven become parameters
 _NO_COLUMN = _COLUMNS  # an extra column that holds zero
 _NO_SIZE, _OF_CURRENT, _OF_SOURCE, _OF_TARGET, _HOLE = range(5)
@@ -480,7 +479,7 @@ class CompiledRecipe:
         self._row_f_column = np.full((rows, 8), _NO_COLUMN, np.int64)
         self._row_f_factor = np.ones((rows, 8))
         shape = (rows, _COLUMNS)
-        self._low, self._width = np.zeros((*shape, _PIECES)), np.zeros((*shape, _PIECES))
+        self._low, self._width = np.zeros((*shape, rc.PIECES)), np.zeros((*shape, rc.PIECES))
         self._pieces = np.ones(shape)
         self._spread = np.zeros(shape, np.int64)
         self._whole = np.zeros(shape, bool)
@@ -498,12 +497,6 @@ class CompiledRecipe:
         self._any_spread = bool((self._spread > 0).any())
 
     def _compile_span(self, row: int, column: int, span: rc.Span, grid: str) -> None:
-        if len(span.pieces) > _PIECES:
-            raise PellucidError(
-                Code.CONFIG,
-                f"The recipe {self.recipe.name} has a range of {len(span.pieces)} pieces, and {_PIECES} is the most.",
-                "Write two choices with weights instead.",
-            )
         if grid == "odd":
             span = rc.Span(tuple(((low - 1) / 2, (high - 1) / 2) for low, high in span.pieces), span.spread)
             self._step[row, column], self._offset[row, column] = 2.0, 1.0
@@ -626,7 +619,7 @@ class CompiledRecipe:
             draws *= self._pieces[rows]
             pieces = draws.astype(np.int64)
             draws -= pieces
-            at = (rows[:, :, None] * _COLUMNS + np.arange(_COLUMNS)) * _PIECES + pieces
+            at = (rows[:, :, None] * _COLUMNS + np.arange(_COLUMNS)) * rc.PIECES + pieces
             np.multiply(draws, self._width.ravel()[at], out=drawn)
             drawn += self._low.ravel()[at]
         else:

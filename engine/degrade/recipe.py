@@ -21,6 +21,7 @@ from msgspec import inspect
 
 from engine.errors import Code, PellucidError
 from engine.toml_text import parse_toml, read_text
+from kernels.ops import LONGEST_ROW
 
 Spread = Literal["even", "log", "square", "reciprocal"]
 Shape = Literal[
@@ -41,6 +42,14 @@ SMALLEST_SCALE = 1.0 / 16.0
 LARGEST_SCALE = 16.0
 SIZES = (3, 63)
 RADII = (2, 127)
+ANGLES = (-100.0, 100.0)
+PIECES = 4
+"""Most pieces of a range."""
+WEIGHTS = (1e-6, 1e6)
+"""Beside 0; products of some of them are still numbers."""
+MOST_STAGES = 0x3FFF
+MOST_OPERATIONS = LONGEST_ROW - 1
+"""To one picture: a row of records keeps a place for its END."""
 
 
 class _Value:
@@ -76,6 +85,10 @@ class Span(_Value):
     spread: Spread
 
     def __init__(self, pieces: tuple[tuple[float, float], ...], spread: Spread = "even") -> None:
+        if len(pieces) > PIECES:
+            raise ValueError(
+                f"a range has at most {PIECES} pieces, not {len(pieces)}; write two choices with weights instead"
+            )
         object.__setattr__(self, "pieces", pieces)
         object.__setattr__(self, "spread", spread)
 
@@ -115,7 +128,7 @@ class Span(_Value):
         return max(high for _, high in self.pieces)
 
     def within(self, what: str, low: float, high: float = math.inf) -> None:
-        if self.low < low or self.high > high:
+        if not (low <= self.low and self.high <= high):
             limit = f"at least {low:g}" if high == math.inf else f"within {low:g} to {high:g}"
             raise ValueError(f"`{what}` must be {limit}, not {self.low:g} to {self.high:g}")
 
@@ -144,8 +157,9 @@ class Weights(_Value):
             raise ValueError(f"weights are a name, a list of names or a table of name = weight, not {raw!r}")
         items = []
         for name, weight in raw.items():
-            if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < math.inf:
-                raise ValueError(f"the weight of `{name}` must be a number of at least 0, not {weight!r}")
+            if isinstance(weight, bool) or not isinstance(weight, int | float):
+                raise ValueError(f"the weight of `{name}` must be a number, not {weight!r}")
+            _weight(f"the weight of `{name}`", weight)
             items.append((str(name), float(weight)))
         return cls(tuple(items))
 
@@ -159,6 +173,9 @@ class Weights(_Value):
         _some_weight(what, [weight for _, weight in self.items])
 
 
+_BEYOND_NUMBERS = 1e300
+
+
 def _pair(raw: object) -> tuple[float, float]:
     numbers = (
         isinstance(raw, list)
@@ -168,9 +185,9 @@ def _pair(raw: object) -> tuple[float, float]:
     if not numbers:
         raise ValueError(f"a range is a number, [low, high] or a list of such pairs, not {raw!r}")
     assert isinstance(raw, list)
+    if not all(abs(end) < _BEYOND_NUMBERS for end in raw):  # also NaN, and whole numbers of any length
+        raise ValueError("a range has finite ends")
     low, high = float(raw[0]), float(raw[1])
-    if not (math.isfinite(low) and math.isfinite(high)):
-        raise ValueError(f"a range has finite ends, not {raw!r}")
     if low > high:
         raise ValueError(f"the range [{low:g}, {high:g}] runs backwards")
     return low, high
@@ -181,9 +198,10 @@ def _probability(what: str, value: float) -> None:
         raise ValueError(f"`{what}` is a probability within 0 to 1, not {value:g}")
 
 
-def _weight(value: float) -> None:
-    if not 0.0 <= value < math.inf:
-        raise ValueError(f"`weight` must be at least 0, not {value:g}")
+def _weight(what: str, value: float) -> None:
+    low, high = WEIGHTS
+    if value != 0 and not low <= value <= high:
+        raise ValueError(f"{what} must be 0 or within {low:g} to {high:g}")
 
 
 def _some_weight(what: str, weights: list[float]) -> None:
@@ -191,7 +209,12 @@ def _some_weight(what: str, weights: list[float]) -> None:
         raise ValueError(f"`{what}` needs at least one entry with a weight above 0")
 
 
-def _blur_ranges(size: Span | None, sigma: Span | None) -> None:
+def _some_stages(what: str, stages: tuple[Stage, ...]) -> None:
+    if not stages:
+        raise ValueError(f"`{what}` needs at least one stage")
+
+
+def _blur_ranges(size: Span | None, sigma: Span | None, angle: Span | None) -> None:
     if size is not None:
         size.within("size", *SIZES)
         for piece in size.pieces:
@@ -199,6 +222,8 @@ def _blur_ranges(size: Span | None, sigma: Span | None) -> None:
                 raise ValueError(f"`size` runs between odd numbers, not {piece[0]:g} to {piece[1]:g}")
     if sigma is not None:
         sigma.within("sigma", 0.05, 64)
+    if angle is not None:
+        angle.within("angle", *ANGLES)
 
 
 class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
@@ -227,7 +252,7 @@ class BlurChoice(_Part, frozen=True, kw_only=True):
     cutoff: Span | None = None
 
     def __post_init__(self) -> None:
-        _weight(self.weight)
+        _weight("`weight`", self.weight)
         sinc = self.shape == "sinc"
         if sinc != (self.cutoff is not None):
             raise ValueError("a sinc needs `cutoff`" if sinc else f"`cutoff` belongs to a sinc, not to {self.shape}")
@@ -240,7 +265,7 @@ class BlurChoice(_Part, frozen=True, kw_only=True):
             self.beta.within("beta", 0.05, 32)
         if self.cutoff is not None:
             self.cutoff.within("cutoff", 0.01, math.pi + 1e-6)
-        _blur_ranges(self.size, self.sigma)
+        _blur_ranges(self.size, self.sigma, self.angle)
 
 
 class Blur(_Stage, tag="blur", frozen=True, kw_only=True):
@@ -256,7 +281,7 @@ class Blur(_Stage, tag="blur", frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         _Stage.__post_init__(self)
         _some_weight("choices", [choice.weight for choice in self.choices])
-        _blur_ranges(self.size, self.sigma)
+        _blur_ranges(self.size, self.sigma, self.angle)
         if not 0.0 <= self.tolerance <= 0.1:
             raise ValueError(f"`tolerance` must be within 0 to 0.1, not {self.tolerance:g}")
         for choice in self.choices:
@@ -271,7 +296,7 @@ class ResizeChoice(_Part, frozen=True, kw_only=True):
     weight: float = 1.0
 
     def __post_init__(self) -> None:
-        _weight(self.weight)
+        _weight("`weight`", self.weight)
         self.scale.within("scale", SMALLEST_SCALE, LARGEST_SCALE)
 
 
@@ -306,7 +331,7 @@ class NoiseChoice(_Part, frozen=True, kw_only=True):
     grey: float = 0.0
 
     def __post_init__(self) -> None:
-        _weight(self.weight)
+        _weight("`weight`", self.weight)
         _probability("grey", self.grey)
         poisson = self.type == "poisson"
         if poisson != (self.strength is not None) or poisson == (self.sigma is not None):
@@ -419,15 +444,19 @@ class Sequence(_Stage, tag="sequence", frozen=True, kw_only=True):
 
     stages: tuple[Stage, ...]
 
+    def __post_init__(self) -> None:
+        _Stage.__post_init__(self)
+        _some_stages("stages", self.stages)
+
 
 class Branch(_Part, frozen=True, kw_only=True):
-    """One way a `choose` stage can go."""
+    """One way a `choose` stage can go; without stages nothing happens."""
 
     stages: tuple[Stage, ...]
     weight: float = 1.0
 
     def __post_init__(self) -> None:
-        _weight(self.weight)
+        _weight("`weight`", self.weight)
 
 
 class Choose(_Stage, tag="choose", frozen=True, kw_only=True):
@@ -438,6 +467,7 @@ class Choose(_Stage, tag="choose", frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         _Stage.__post_init__(self)
         _some_weight("branches", [branch.weight for branch in self.branches])
+        _some_stages("branches", tuple(stage for branch in self.branches for stage in branch.stages))
 
 
 class Shuffle(_Stage, tag="shuffle", frozen=True, kw_only=True):
@@ -454,6 +484,7 @@ class Shuffle(_Stage, tag="shuffle", frozen=True, kw_only=True):
                 raise ValueError(
                     f"`keep_order` names {name!r}, and {names.count(name)} stages of the shuffle have that name"
                 )
+        _some_stages("stages", self.stages)
 
 
 # A flip is no stage: it must happen to the target as well, so it stands in `orient`.
@@ -469,9 +500,9 @@ class SourceSharpening(_Part, frozen=True, kw_only=True):
     target: bool = True
 
     def __post_init__(self) -> None:
-        Span(((self.radius, self.radius),)).within("radius", *RADII)
-        Span(((self.weight, self.weight),)).within("weight", 0, 10)
-        Span(((self.threshold, self.threshold),)).within("threshold", 0, 255)
+        Span.parse(self.radius).within("radius", *RADII)
+        Span.parse(self.weight).within("weight", 0, 10)
+        Span.parse(self.threshold).within("threshold", 0, 255)
 
 
 class Recipe(_Part, frozen=True, kw_only=True):
@@ -490,11 +521,40 @@ class Recipe(_Part, frozen=True, kw_only=True):
             raise ValueError(f"`scale` must be within 1 to 16, not {self.scale}")
         if not self.stages:
             raise ValueError("a recipe needs at least one stage")
+        if (count := _count_stages(self.stages)) > MOST_STAGES:
+            raise ValueError(f"a recipe has at most {MOST_STAGES} stages, and this one has {count}")
+        if len(self.orient) >= MOST_OPERATIONS:  # a crop may come before them
+            raise ValueError(f"`orient` takes at most {MOST_OPERATIONS - 1} flips, not {len(self.orient)}")
+        most = _most_operations(self.stages) + 2 + (self.sharpen is not None)
+        if most > MOST_OPERATIONS:
+            raise ValueError(
+                f"a recipe does at most {MOST_OPERATIONS} operations to a picture, and this one may do {most}, "
+                "counting the sharpening, the resize to the target and the rounding"
+            )
 
     @property
     def digest(self) -> str:
         """Sixteen hex digits that name the content: a changed number changes them, a changed comment does not."""
         return hashlib.sha256(recipe_json(self)).hexdigest()[:16]
+
+
+def _count_stages(stages: tuple[Stage, ...]) -> int:
+    return sum(1 + sum(map(_count_stages, _held(stage))) for stage in stages)
+
+
+def _most_operations(stages: tuple[Stage, ...]) -> int:
+    """How many operations these stages do to one picture when all of them happen."""
+    return sum(
+        int(stage.holes.high) if isinstance(stage, Dropout) else max(map(_most_operations, _held(stage)), default=1)
+        for stage in stages
+    )
+
+
+def _held(stage: Stage) -> list[tuple[Stage, ...]]:
+    """The lists of stages in a stage, of which one happens; none where it is an operation itself."""
+    if isinstance(stage, Choose):
+        return [branch.stages for branch in stage.branches]
+    return [stage.stages] if isinstance(stage, Sequence | Shuffle) else []
 
 
 def nearest(word: str, known: tuple[str, ...] | list[str]) -> str:

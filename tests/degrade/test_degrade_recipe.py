@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from engine.degrade import recipe as rc
+from engine.degrade.execute import degrade_batch
+from engine.degrade.plan import draw_plan
 from engine.errors import Code, PellucidError
+from kernels.ops import Opcode
 
 SMALLEST = 'name = "x"\n[[stages]]\nkind = "resize"\nof = "target"\nfilters = "bicubic"\n'
 
@@ -91,7 +95,18 @@ def test_a_wrong_name_anywhere_in_a_stage_is_answered_with_the_nearest(stage, ri
         ('kind = "jpeg"\nquality = 90\nprobability = 1.5', "probability within 0 to 1"),
         ('kind = "resize"\nfilters = "area"\nchoices = [{ scale = [0.01, 1] }]', "within 0.0625 to 16"),
         ('kind = "resize"\nfilters = {}', "weights are"),
-        ('kind = "resize"\nfilters = { area = -1 }', "at least 0"),
+        ('kind = "resize"\nfilters = { area = -1 }', "must be 0 or within"),
+        ('kind = "resize"\nfilters = { area = true }', "a number"),
+        ('kind = "resize"\nfilters = { area = 1e-200 }\nchoices = [{ scale = 1, weight = 1 }]', "must be 0 or within"),
+        ('kind = "resize"\nfilters = "area"\nchoices = [{ scale = 1, weight = 1e300 }]', "must be 0 or within"),
+        ('kind = "jpeg"\nquality = 1' + "0" * 400, "finite"),
+        ('kind = "jpeg"\nquality = [[1, 2], [3, 4], [5, 6], [7, 8], [9, 10]]', "at most 4 pieces"),
+        ('kind = "blur"\nsize = 7\nsigma = 1\nangle = 1e30\nchoices = [{ shape = "anisotropic" }]', "within -100"),
+        ('kind = "blur"\nsize = 7\nsigma = 1\nchoices = [{ shape = "anisotropic", angle = 1e30 }]', "within -100"),
+        ('kind = "sequence"\nstages = []', "needs at least one stage"),
+        ('kind = "shuffle"\nstages = []', "needs at least one stage"),
+        ('kind = "shuffle"\nstages = [{ kind = "round" }, { kind = "sequence", stages = [] }]', "at least one stage"),
+        ('kind = "choose"\nbranches = [{ stages = [] }, { stages = [] }]', "needs at least one stage"),
         ('kind = "resize"\nfilters = { area = 0 }', "weight above 0"),
         ('kind = "resize"\nfilters = "area"\nof = "target"\ngrid = "scale"', "goes with"),
         ('kind = "blur"\nsize = 8\nsigma = 1\nchoices = [{ shape = "isotropic" }]', "odd"),
@@ -118,6 +133,64 @@ def test_a_wrong_value_is_named_with_its_place(stage, words):
 @pytest.mark.parametrize("text", ["", 'name = "x"\nstages = []', "stages = 3", 'name = "x"\nscale = 0\n', "= nonsense"])
 def test_a_recipe_without_sense_is_refused_in_a_sentence(text):
     assert "mine.toml" in refusal(text)
+
+
+def chain(count):
+    return '[[stages]]\nkind = "round"\n' * count
+
+
+@pytest.mark.parametrize(
+    ("fits", "too_many", "words"),
+    [
+        (chain(61), chain(62), "at most 63 operations to a picture, and this one may do 64"),
+        ("[sharpen]\n" + chain(60), "[sharpen]\n" + chain(61), "may do 64"),
+        ("[sharpen]\ntarget = false\n" + chain(60), "[sharpen]\ntarget = false\n" + chain(61), "may do 64"),
+        (
+            '[[stages]]\nkind = "dropout"\nholes = [1, 15]\n' * 4 + chain(1),
+            '[[stages]]\nkind = "dropout"\nholes = [1, 15]\n' * 4 + chain(2),
+            "may do 64",
+        ),
+        (
+            chain(60) + '[[stages]]\nkind = "choose"\nbranches = [' + '{ stages = [{ kind = "round" }] },' * 9 + "]",
+            chain(61) + '[[stages]]\nkind = "choose"\nbranches = [' + '{ stages = [{ kind = "round" }] },' * 9 + "]",
+            "may do 64",
+        ),
+        (
+            '[[orient]]\nkind = "flip"\nvertical = 1\n' * 62 + chain(1),
+            '[[orient]]\nkind = "flip"\nvertical = 1\n' * 63 + chain(1),
+            "at most 62 flips",
+        ),
+        (
+            '[[stages]]\nkind = "choose"\nbranches = [' + '{ stages = [{ kind = "round" }] },' * 900 + "]",
+            '[[stages]]\nkind = "choose"\nbranches = [' + '{ stages = [{ kind = "round" }] },' * 16383 + "]",
+            "at most 16383 stages",
+        ),
+    ],
+)
+def test_a_recipe_that_is_too_long_is_refused_when_it_is_read(fits, too_many, words):
+    """And what fits by a hair runs, whatever the target is."""
+    recipe = rc.parse_recipe('name = "x"\n' + fits)
+    for sample in range(5):
+        plan = draw_plan(recipe, 0, [sample], 34, 33)
+        for target in ("plain", "sharpened"):
+            degrade_batch(np.full((1, 3, 34, 33), 0.5, np.float32), plan, target=target, threads=1)
+    assert words in refusal('name = "x"\n' + too_many)
+
+
+@pytest.mark.parametrize("key", ["radius", "weight", "threshold"])
+@pytest.mark.parametrize("value", ["nan", "-1", "1" + "0" * 400])
+def test_a_sharpening_without_sense_is_refused_when_it_is_read(key, value):
+    assert "sharpen" in refusal(f"{SMALLEST}[sharpen]\n{key} = {value}\n")
+
+
+def test_an_empty_branch_leaves_the_picture_alone():
+    recipe = rc.parse_recipe(
+        'name = "x"\nscale = 1\n[[stages]]\nkind = "choose"\n'
+        'branches = [{ stages = [] }, { stages = [{ kind = "jpeg", quality = 5 }] }]\n'
+    )
+    plan = draw_plan(recipe, 0, range(200), 32, 32)
+    coded = (plan.damage["opcode"] == Opcode.JPEG).any(1).sum()
+    assert 60 < coded < 140
 
 
 def test_an_unknown_recipe_is_answered_with_the_nearest_and_the_list():

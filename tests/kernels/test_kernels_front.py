@@ -23,7 +23,7 @@ from kernels.library import (
     cuda_devices,
     cuda_library,
 )
-from kernels.ops import OP, Blur, Filter, Noise, Opcode, Subsampling
+from kernels.ops import LONGEST_ROW, OP, Blur, Filter, Noise, Opcode, Subsampling
 
 HEADERS = Path(kernels.__file__).parent / "include" / "pellucid"
 
@@ -266,6 +266,7 @@ def test_the_header_and_the_records_have_one_layout() -> None:
     interface = (HEADERS / "pellucid.h").read_text("utf-8")
     assert c_enum(interface, "PellucidStatus") == {m.name: m.value for m in Status}
     assert f"#define PELLUCID_ABI {ABI}" in interface
+    assert f"MAX_OPERATIONS = {LONGEST_ROW};" in (HEADERS.parents[1] / "src" / "prepare.h").read_text("utf-8")
 
 
 def test_every_refusal_is_both_a_kernel_error_and_a_value_error() -> None:

@@ -33,7 +33,7 @@ def read_text(path: Path) -> str:
     if len(content) > LONGEST:
         raise _refusal(str(path), f"has more than the {LONGEST} bytes that are the limit", "")
     try:
-        return content.decode("utf-8")
+        return content.decode("utf-8-sig")  # some editors begin every file with a byte order mark
     except UnicodeDecodeError as error:
         raise PellucidError(Code.FILE_UNREADABLE, f"{path} is not UTF-8 text.", path=str(path)) from error
 

@@ -218,6 +218,13 @@ def test_the_printed_source_of_a_recipe_is_the_recipe(tmp_path):
     assert rc.load_recipe(copy) == rc.load_recipe("bsrgan")
 
 
+def test_a_byte_order_mark_is_no_part_of_a_recipe(tmp_path):
+    marked = tmp_path / "marked.toml"
+    marked.write_text(rc.recipe_source("bsrgan"), "utf-8-sig")
+    assert rc.load_recipe(marked) == rc.load_recipe("bsrgan")
+    assert rc.recipe_source(marked) == rc.recipe_source("bsrgan")
+
+
 def test_a_changed_number_changes_the_digest_and_a_comment_does_not():
     text = rc.recipe_source("bicubic")
     digest = rc.parse_recipe(text).digest

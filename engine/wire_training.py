@@ -18,6 +18,7 @@ A run is a folder, and the folder is the truth:
 from __future__ import annotations
 
 import difflib
+import math
 import re
 import tomllib
 import types
@@ -301,6 +302,7 @@ def config_from_tree(tree: dict[str, Any], source: str) -> TrainingConfig:
         what, _, place = str(error).partition(" - at ")
         key = place.strip("`").removeprefix("$.") or "the whole"
         raise PellucidError(Code.CONFIG, f"{source}: {key}: {what}.", source=source, key=key) from error
+    _refuse_endless(msgspec.to_builtins(config), "", source)
     check_config(config, source)
     return config
 
@@ -320,6 +322,8 @@ def check_config(config: TrainingConfig, source: str) -> None:
             "data.shuffle_pool",
             f"a pool of {config.data.shuffle_pool} cannot separate {config.data.crops_per_picture} crops of a picture.",
         )
+    if config.model.name and not _is_file_name(config.model.name):
+        refuse("model.name", f"{config.model.name!r} is no name for a file on every system.")
     if config.validation.select not in config.validation.metrics:
         refuse("validation.select", f"{config.validation.select} is not among validation.metrics.")
     for number, stage in enumerate(config.stages):
@@ -328,6 +332,9 @@ def check_config(config: TrainingConfig, source: str) -> None:
             refuse(f"{key}.accumulate", f"{stage.accumulate} does not divide the batch of {config.data.batch}.")
         if not stage.losses and stage.gan is None:
             refuse(f"{key}.losses", "a stage without losses learns nothing.")
+        for part, optimizer in (("", stage.optimizer), ("gan.", stage.gan.optimizer if stage.gan else None)):
+            if optimizer is not None and not all(0.0 <= beta < 1.0 for beta in optimizer.betas):
+                refuse(f"{key}.{part}optimizer.betas", f"{list(optimizer.betas)} must be at least 0 and below 1.")
         schedule = stage.schedule
         if schedule.kind in ("cosine-restarts", "step") and schedule.period < 1:
             refuse(f"{key}.schedule.period", f"the schedule {schedule.kind} needs a period of at least 1 iteration.")
@@ -353,6 +360,24 @@ def check_config(config: TrainingConfig, source: str) -> None:
                 "the gradient penalty of wgan-gp is undefined across a normalised batch.",
                 "Set it to instance or none.",
             )
+
+
+def _is_file_name(name: str) -> bool:
+    return name == name.strip(" .") and not re.search(r'[\x00-\x1f/\\:*?"<>|]', name)
+
+
+def _refuse_endless(value: object, key: str, source: str) -> None:
+    """TOML knows inf and nan; a training does not."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            _refuse_endless(item, f"{key}.{name}" if key else str(name), source)
+    elif isinstance(value, list | tuple):
+        for place, item in enumerate(value):
+            _refuse_endless(item, f"{key}.{place}", source)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise PellucidError(
+            Code.CONFIG, f"{source}: {key}: {value} is no number to train with.", source=source, key=key
+        )
 
 
 def format_config(config: TrainingConfig) -> str:

@@ -42,22 +42,31 @@ def save_checkpoint(path: Path, state: State) -> None:
 
 
 def load_checkpoint(path: Path) -> State:
-    """Tensors arrive on the CPU. Raises MODEL_CORRUPT when anything differs from what was written."""
+    """Tensors arrive on the CPU. Raises MODEL_CORRUPT when anything differs from what was written, and
+    FILE_UNREADABLE or MODEL_UNSUPPORTED when nothing can be said about that: such a file may be as good as ever."""
+    try:
+        with path.open("rb") as file:
+            file.read(1)  # safetensors gives the same error for what it may not open as for what it does not understand
+    except OSError as error:
+        raise PellucidError(
+            Code.FILE_UNREADABLE, f"The checkpoint {path} cannot be read: {error.strerror or error}.", path=str(path)
+        ) from error
     try:
         with safe_open(str(path), "pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
         raise PellucidError(
-            Code.MODEL_CORRUPT, f"The checkpoint {path} cannot be read: {error}.", path=str(path)
+            Code.MODEL_CORRUPT, f"The checkpoint {path} is damaged: {error}.", path=str(path)
         ) from error
     text = metadata.get(_JSON, "")
     if metadata.get(_SUM) != _checksum(text, tensors):
         raise PellucidError(Code.MODEL_CORRUPT, f"The checkpoint {path} is damaged: its sum is wrong.", path=str(path))
     if metadata.get("format") != str(FORMAT):
         raise PellucidError(
-            Code.MODEL_CORRUPT,
-            f"The checkpoint {path} is of format {metadata.get('format')}, this version reads {FORMAT}.",
+            Code.MODEL_UNSUPPORTED,
+            f"The checkpoint {path} is of format {metadata.get('format')}, this version of Pellucid reads {FORMAT}.",
+            "Go on with the version that wrote it.",
             path=str(path),
         )
     return cast(State, _put_tensors(msgspec.json.decode(text), tensors))

@@ -152,11 +152,9 @@ def _preset_description(name: str) -> str:
 def _check_before_start(config: TrainingConfig) -> None:
     """Faults that can be found before a folder is made, the quickest first."""
     from trainer.data import gather_pictures
-    from trainer.generator import describe_generator, read_start
+    from trainer.rehearsal import rehearse
 
-    describe_generator(config.model)
-    if config.model.start:
-        read_start(config.model)
+    rehearse(config)
     gather_pictures(config)
 
 

@@ -102,13 +102,16 @@ class RunFolder:
                 f"Go on with it by: pellucid train --resume {self.path}; or choose another folder with --run.",
                 path=str(self.path),
             )
+        self._make_folders()
+        text = format_config(config).encode()
+        write_whole(self.path / CONFIG_FILE, lambda temporary: temporary.write_bytes(text))
+
+    def _make_folders(self) -> None:
         try:
             for folder in (self.path, self.checkpoints, self.models, self.previews, self.control):
                 folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise unwritable(Path(error.filename or self.path), error) from error
-        text = format_config(config).encode()
-        write_whole(self.path / CONFIG_FILE, lambda temporary: temporary.write_bytes(text))
 
     def config(self) -> TrainingConfig:
         path = self.path / CONFIG_FILE
@@ -210,46 +213,75 @@ class RunFolder:
         """Weights and score of the best validation of a stage."""
         return self.checkpoints / f"best-{stage}.safetensors"
 
-    def load_latest(self) -> tuple[State | None, list[str]]:
-        """The newest whole checkpoint, and a sentence for each damaged one on the way to it."""
+    def load_latest(self, at_most: int | None = None) -> tuple[State | None, list[str]]:
+        """The newest whole checkpoint (of iteration `at_most`), and a sentence for each damaged one on the way to it.
+
+        None where there is no checkpoint. Where there are some and all are damaged, or one cannot be judged, it raises:
+        to begin anew would overwrite what may still be saved by hand.
+        """
         from trainer.checkpoint import load_checkpoint
 
         problems: list[str] = []
         for path in self.checkpoint_files():
+            if at_most is not None and int(path.stem) > at_most:
+                continue
             try:
                 return load_checkpoint(path), problems
             except PellucidError as error:
+                if error.code != Code.MODEL_CORRUPT:
+                    raise
                 problems.append(error.message)
+        if problems:
+            raise PellucidError(
+                Code.MODEL_CORRUPT,
+                f"None of the run's checkpoints can be read. {problems[0]}",
+                f"Nothing was changed. Begin a new run with a model of {self.models} as model.start.",
+                path=str(self.checkpoints),
+            )
         return None, problems
 
-    def save(self, iteration: int, state: State, keep: int) -> Path:
-        """Write a numbered checkpoint; then drop old ones down to `keep`. When the disk is full, older ones but the
-        newest make room once."""
+    def save(self, iteration: int, state: State, keep: int, good: int | None = None) -> Path:
+        """Write a numbered checkpoint; then drop old ones down to `keep`, but never the newest up to iteration `good`.
+        When the disk is full, older ones but the newest make room once."""
         from trainer.checkpoint import save_checkpoint
 
         path = self.checkpoints / f"{iteration:08}.safetensors"
         try:
             save_checkpoint(path, state)
         except PellucidError as error:
-            older = self.checkpoint_files()[1:]
+            older = self._droppable(self.checkpoint_files(), 1, good)
             if error.code != Code.DISK_FULL or not older:
                 raise
             for old in older:
                 old.unlink(missing_ok=True)
             save_checkpoint(path, state)
-        for old in [other for other in self.checkpoint_files() if other != path][max(keep - 1, 0) :]:
+        for old in self._droppable([path, *(other for other in self.checkpoint_files() if other != path)], keep, good):
             old.unlink(missing_ok=True)
         return path
 
-    def drop_later(self, iteration: int) -> None:
-        """Remove checkpoints beyond an iteration that has become void, and what a crash left half-written."""
+    @staticmethod
+    def _droppable(files: list[Path], keep: int, good: int | None) -> list[Path]:
+        """`files`: the most wanted first."""
+        refuge = None if good is None else next((path for path in files if int(path.stem) <= good), None)
+        return [path for path in files[max(keep, 1) :] if path != refuge]
+
+    def clear_up(self, iteration: int) -> None:
+        """Before work begins at an iteration: put damaged later checkpoints aside, make the folders that are missing,
+        and remove what a crash left half-written."""
         for path in self.checkpoint_files():
             if int(path.stem) > iteration:
-                path.unlink(missing_ok=True)
+                path.replace(path.with_suffix(".damaged"))
+        self._make_folders()
         for folder in (self.checkpoints, self.models, self.previews, self.control):
             for path in folder.glob(".*"):
                 if path.suffix in (".part", ".tmp"):
                     path.unlink(missing_ok=True)
+
+    def drop_later(self, iteration: int) -> None:
+        """Remove the checkpoints beyond an iteration that a roll-back has returned to."""
+        for path in self.checkpoint_files():
+            if int(path.stem) > iteration:
+                path.unlink(missing_ok=True)
 
 
 class RunOwner:

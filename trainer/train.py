@@ -109,6 +109,8 @@ class Place:
     """In a row."""
     best: float | None = None
     """Best validation of this stage."""
+    good: int | None = None
+    """Iteration of this stage's last validation that found nothing amiss: a roll-back returns to there or before."""
     seconds: float = 0.0
     partner: str = ""
     """Hash of the weights that a GAN stage started from."""
@@ -181,6 +183,20 @@ def make_compute(config: TrainingConfig, processes: Processes) -> Compute:
     )
 
 
+def check_shares(config: TrainingConfig, processes: int) -> None:
+    """Every process takes the same part of a batch, in equal pieces, or gradients would not mean what they say."""
+    for stage in config.stages:
+        parts = processes * stage.accumulate
+        if config.data.batch % parts:
+            raise PellucidError(
+                Code.CONFIG,
+                f"A batch of {config.data.batch} pictures cannot be shared evenly by {processes} processes"
+                + (f" in {stage.accumulate} parts each." if stage.accumulate > 1 else "."),
+                f"Start as many processes as divide it, or a run whose data.batch is a multiple of {parts}.",
+                key="data.batch",
+            )
+
+
 class Training:
     """A run at work in this process."""
 
@@ -208,6 +224,7 @@ class Training:
         """Train until the end, or until it is asked to stop. Begins at the newest checkpoint there is."""
         config, begun = self._config, time.perf_counter()
         self._compute = compute = make_compute(config, self._processes)
+        check_shares(config, self._processes.count)
         device_name = torch.cuda.get_device_name(compute.device) if compute.device.type == "cuda" else "cpu"
         self._tell_device(device_name)
         facts = describe_generator(config.model)
@@ -219,7 +236,7 @@ class Training:
         else:
             seed_random_streams(config.seed)
         if self._processes.leads:
-            self._folder.drop_later(self.place.iteration)
+            self._folder.clear_up(self.place.iteration)
         workers = choose_workers(config.data.workers, compute.device.type)
         self._report(
             RunStarted(
@@ -254,7 +271,9 @@ class Training:
         )
         self._validator: Validator | None = None
         if self._processes.leads:
-            examples = make_validation(config, pictures)
+            examples = make_validation(
+                config, pictures, lambda text: self._report(Warned(time=time.time(), text=text))
+            )
             self._validator = Validator(config.validation, config.model.scale, facts.multiple, examples)
         self._source, self._workers = source, workers
         self._loader = self._open_loader()
@@ -426,7 +445,13 @@ class Training:
         weights = {name: value.detach().cpu().clone() for name, value in self._step.best_network.state_dict().items()}
         best = self._folder.best_checkpoint(place.stage)
         if stage.hand_over == "best" and best.is_file():
-            weights = load_checkpoint(best)["generator"]
+            try:
+                weights = load_checkpoint(best)["generator"]
+            except PellucidError as error:
+                if error.code != Code.MODEL_CORRUPT:
+                    raise
+                text = f"{error.message} The next stage goes on from the last weights instead."
+                self._report(Warned(time=time.time(), text=text))
             hashed = self._export_hash_of_best(weights)
         generator = Generator(describe_generator(config.model))
         generator.load_state_dict(weights)
@@ -434,6 +459,7 @@ class Training:
             place.partner = hashed
         place.stage += 1
         place.best = None
+        place.good = None
         if place.stage < len(config.stages):
             # The next stage's first checkpoint, so that a crash in its first interval does not repeat this one.
             self._step = build_step(generator, config.stages[place.stage], self._compute, config.data.crop)
@@ -470,10 +496,10 @@ class Training:
         return f"The loss was not a number in {self.place.nonfinite} steps in a row."
 
     def _roll_back(self, reason: str) -> None:
-        """Return to the last checkpoint with half the learning rate, or give up in a sentence."""
+        """Return to the last good checkpoint with half the learning rate, or give up in a sentence."""
         place, abandoned = self.place, self.place.iteration
-        rollbacks, position = place.rollbacks + 1, place.position
-        state, _ = self._folder.load_latest()
+        rollbacks = place.rollbacks + 1
+        state, _ = self._folder.load_latest(self._last_good())
         self._processes.wait()  # until all have read the same: the first one writes it anew
         if state is None or rollbacks > self._config.safety.rollbacks:
             kept = f"The last good checkpoint is of iteration {state['place']['iteration']}." if state else ""
@@ -486,11 +512,13 @@ class Training:
         self.place = Place(**state["place"])
         stage = self._config.stages[self.place.stage]
         generator = build_generator(self._config.model, self._config.seed)
+        # What was found wrong must not become the measure of what comes next.
+        watched = self._watchdog.after_a_roll_back()
         self._step = build_step(generator, stage, self._compute, self._config.data.crop)
         self._restore(state)
+        self._watchdog.load_state_dict(watched)
         self._step.rate_factor *= 0.5
-        self._watchdog.reset()
-        self.place.rollbacks, self.place.position = rollbacks, position
+        self.place.rollbacks, self.place.position, self.place.best = rollbacks, place.position, place.best
         self._report(
             RolledBack(
                 time=time.time(),
@@ -500,7 +528,14 @@ class Training:
                 reason=reason,
             )
         )
+        if self._processes.leads:
+            self._folder.drop_later(self.place.iteration)
         self._save()
+
+    def _last_good(self) -> int | None:
+        """Where a roll-back may return to at the latest. None: nothing was validated yet, so anywhere."""
+        good = self._processes.agree(-1 if self.place.good is None else self.place.good)
+        return None if good < 0 else good
 
     def _is_due(self, every: int, stage: StageConfig) -> bool:
         ends = self._step.iteration == stage.iterations
@@ -552,6 +587,8 @@ class Training:
         standstill = self._watchdog.see_standstill(scores.metrics.get("psnr"), scores.baseline.get("psnr"))
         if standstill is not None:
             self._report(Warned(time=time.time(), text=standstill))
+        if trouble is None and self._watchdog.is_calm(scores.metrics.get("psnr")):
+            place.good = place.iteration
         if best and trouble is None:
             place.best = value
             save_checkpoint(
@@ -581,7 +618,8 @@ class Training:
     def _save(self) -> None:
         if self._processes.leads:
             begun = time.perf_counter()
-            path = self._folder.save(self.place.iteration, self._state(), self._config.save.keep)
+            state = self._state()
+            path = self._folder.save(self.place.iteration, state, self._config.save.keep, self.place.good)
             self._report(
                 CheckpointSaved(
                     time=time.time(),

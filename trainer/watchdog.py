@@ -23,7 +23,7 @@ class Watchdog:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything: a new stage, or a roll-back."""
+        """Forget everything: a new stage."""
         self._steps = 0
         self._shift = [0.0, 0.0, 0.0]
         self._sure_for = 0
@@ -78,6 +78,24 @@ class Watchdog:
             f"The network has stopped learning: validation stands still at {psnr:.2f} dB, below the "
             f"{bicubic:.2f} dB of a bicubic enlargement. Stop it, and start anew with a lower learning rate."
         )
+
+    def is_calm(self, psnr: float | None) -> bool:
+        """Whether the run, as it stands after a validation, is a place to return to: half way to a limit is not."""
+        config = self._config
+        fallen = psnr is not None and self._best is not None and self._best - psnr > config.validation_drop / 2
+        drifted = max(abs(shift) for shift in self._shift) > config.colour_drift / 2 / 255.0
+        return not (
+            (config.validation_drop and fallen)
+            or (config.colour_drift and self._steps >= _SETTLING and drifted)
+            or 2 * self._sure_for > config.patience
+        )
+
+    def after_a_roll_back(self) -> dict[str, Any]:
+        """Its memory with nothing in it but the best validation: that is not undone by returning."""
+        best = self._best
+        self.reset()
+        self._best = best
+        return self.state_dict()
 
     def state_dict(self) -> dict[str, Any]:
         return {

@@ -69,7 +69,8 @@ def test_any_changed_byte_and_any_cut_is_noticed(tmp_path: Path) -> None:
         path.write_bytes(changed)
         with pytest.raises(PellucidError) as caught:
             load_checkpoint(path)
-        assert caught.value.code is Code.MODEL_CORRUPT
+        # A changed format number reads as another version's file; either way nothing is taken from it.
+        assert caught.value.code in (Code.MODEL_CORRUPT, Code.MODEL_UNSUPPORTED)
         path.write_bytes(whole[: chooser.randrange(len(whole))])
         with pytest.raises(PellucidError):
             load_checkpoint(path)
@@ -92,5 +93,5 @@ def test_every_random_stream_continues_where_it_was(tmp_path: Path) -> None:
 def test_a_checkpoint_runs_no_code(tmp_path: Path) -> None:
     path = tmp_path / "c.safetensors"
     torch.save({"a": torch.zeros(1)}, path)
-    with pytest.raises(PellucidError, match="cannot be read"):
+    with pytest.raises(PellucidError, match="is damaged"):
         load_checkpoint(path)

@@ -397,6 +397,40 @@ def test_a_damaged_newest_checkpoint_is_told_and_an_older_one_used(photos: Path,
     assert any("An older one is used" in str(event) for event in heard)
 
 
+def test_a_run_whose_checkpoints_are_all_damaged_stops_and_keeps_everything(photos: Path, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    folder.create(tiny_config(photos, stages=[StageConfig(iterations=12)]))
+    train(folder, 7)
+    for path in folder.checkpoint_files():
+        path.write_bytes(path.read_bytes()[:-10])
+    before = {path: path.read_bytes() for path in (*folder.checkpoint_files(), *folder.models.iterdir())}
+    assert work(folder.path) == 1
+    assert isinstance(last_event(folder), RunFailed)
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_run_whose_folders_were_removed_begins_again(photos: Path, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    folder.create(tiny_config(photos, stages=[StageConfig(iterations=4)]))
+    for path in (folder.checkpoints, folder.models, folder.previews):
+        path.rmdir()
+    assert work(folder.path) == 0
+    assert isinstance(last_event(folder), Finished)
+
+
+def test_a_damaged_best_checkpoint_does_not_stop_the_next_stage(photos: Path, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    stages = [StageConfig(iterations=6, hand_over="best"), StageConfig(iterations=3)]
+    config = tiny_config(photos, stages=stages)
+    folder.create(msgspec.structs.replace(config, validation=msgspec.structs.replace(config.validation, every=2)))
+    train(folder, 5)
+    folder.best_checkpoint(0).write_bytes(b"")
+    # The score to beat stays that of the lost file, so it is not written again.
+    heard: list[Event] = []
+    assert work(folder.path, heard.append) == 0
+    assert isinstance(last_event(folder), Finished)
+
+
 def test_missing_pictures_end_in_a_sentence_in_the_events(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     folder.create(tiny_config(tmp_path / "absent"))

@@ -174,5 +174,57 @@ def test_what_a_crash_left_half_written_is_cleared_away(folder: RunFolder) -> No
         folder.save(iteration, {"at": iteration}, keep=9)
     for name in (".00000030.safetensors.7.part", ".x.tmp"):
         (folder.checkpoints / name).write_bytes(b"half")
-    folder.drop_later(10)
-    assert sorted(path.name for path in folder.checkpoints.iterdir()) == ["00000010.safetensors"]
+    folder.clear_up(20)
+    assert sorted(path.name for path in folder.checkpoints.iterdir()) == [
+        "00000010.safetensors",
+        "00000020.safetensors",
+    ]
+
+
+def test_checkpoints_after_the_last_good_one_go_when_a_run_returns_to_it(folder: RunFolder) -> None:
+    for iteration in (10, 20, 30):
+        folder.save(iteration, {"at": iteration}, keep=9)
+    assert folder.load_latest(at_most=25)[0] == {"at": 20}
+    folder.drop_later(20)
+    assert [int(path.stem) for path in folder.checkpoint_files()] == [20, 10]
+
+
+def test_the_newest_checkpoint_up_to_the_last_good_validation_is_never_dropped(folder: RunFolder) -> None:
+    for iteration in range(1, 9):
+        folder.save(iteration, {"at": iteration}, keep=2, good=3)
+    assert [int(path.stem) for path in folder.checkpoint_files()] == [8, 7, 3]
+
+
+def test_a_damaged_checkpoint_is_put_aside_and_not_deleted(folder: RunFolder) -> None:
+    for iteration in (10, 20):
+        folder.save(iteration, {"at": iteration}, keep=9)
+    (folder.checkpoints / "00000020.safetensors").write_bytes(b"")
+    folder.clear_up(10)
+    assert sorted(path.name for path in folder.checkpoints.iterdir()) == ["00000010.safetensors", "00000020.damaged"]
+
+
+def test_a_run_whose_checkpoints_are_all_damaged_is_refused_and_left_as_it_is(folder: RunFolder) -> None:
+    folder.save(10, {"at": 10}, keep=9)
+    path = folder.checkpoints / "00000010.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(PellucidError, match="None of the run's checkpoints can be read"):
+        folder.load_latest()
+    assert path.exists()
+
+
+def test_a_checkpoint_of_another_format_is_refused_and_no_older_one_used(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.save(10, {"at": 10}, keep=9)
+    with monkeypatch.context() as patch:
+        patch.setattr("trainer.checkpoint.FORMAT", 2)
+        folder.save(20, {"at": 20}, keep=9)
+    with pytest.raises(PellucidError, match="format 2"):
+        folder.load_latest()
+
+
+def test_a_checkpoint_that_cannot_be_reached_is_not_taken_for_damaged(folder: RunFolder) -> None:
+    folder.save(10, {"at": 10}, keep=9)
+    (folder.checkpoints / "00000020.safetensors").mkdir()
+    with pytest.raises(PellucidError, match="cannot be read"):
+        folder.load_latest()

@@ -15,6 +15,7 @@ import msgspec
 import pytest
 import torch
 
+from engine.errors import PellucidError
 from engine.wire_training import (
     CheckpointSaved,
     Event,
@@ -26,6 +27,7 @@ from engine.wire_training import (
 )
 from tests.trainer.tiny import gan_stage, tiny_config
 from trainer.rundir import RunFolder
+from trainer.train import check_shares
 from trainer.worker import work
 
 BOUND = 2e-6
@@ -114,3 +116,15 @@ def wait_for(run: RunFolder, wanted: Callable[[list[Event]], bool]) -> None:
     while not wanted([event for event, _ in run.events()]):
         assert time.monotonic() < deadline, "it never happened"
         time.sleep(0.1)
+
+
+@pytest.mark.parametrize(("batch", "accumulate", "processes"), [(4, 1, 3), (4, 4, 2), (6, 1, 4)])
+def test_a_batch_that_cannot_be_shared_evenly_is_refused(batch: int, accumulate: int, processes: int) -> None:
+    config = tiny_config(Path("photos"), stages=[StageConfig(accumulate=accumulate)], batch=batch)
+    with pytest.raises(PellucidError, match=f"{batch} pictures cannot be shared evenly by {processes} processes"):
+        check_shares(config, processes)
+
+
+@pytest.mark.parametrize(("batch", "accumulate", "processes"), [(4, 2, 2), (4, 4, 1), (6, 1, 3)])
+def test_a_batch_that_can_be_shared_is_not(batch: int, accumulate: int, processes: int) -> None:
+    check_shares(tiny_config(Path("photos"), stages=[StageConfig(accumulate=accumulate)], batch=batch), processes)

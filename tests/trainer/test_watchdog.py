@@ -15,6 +15,7 @@ from engine.wire_training import (
     SafetyConfig,
     StageConfig,
     TrainingConfig,
+    Validated,
 )
 from tests.trainer.tiny import gan_stage, tiny_config
 from trainer import steps
@@ -83,6 +84,22 @@ def test_its_memory_survives_a_checkpoint() -> None:
     assert one.state_dict() == two.state_dict()
 
 
+def test_half_way_to_a_limit_is_no_place_to_return_to() -> None:
+    watchdog = Watchdog(SafetyConfig(validation_drop=2.0, patience=10, colour_drift=5.0))
+    watchdog.see_validation(30.0)
+    assert watchdog.is_calm(30.0)
+    assert watchdog.is_calm(29.1)
+    assert not watchdog.is_calm(28.9)
+    for _ in range(6):
+        watchdog.see_step({"accuracy_real": 1.0, "accuracy_fake": 1.0}, STILL)
+    assert not watchdog.is_calm(30.0)
+    watchdog.see_step({"accuracy_real": 0.5, "accuracy_fake": 0.5}, STILL)
+    assert watchdog.is_calm(30.0)
+    for _ in range(400):
+        assert watchdog.see_step({}, (3.0 / 255, 0.0, 0.0)) is None
+    assert not watchdog.is_calm(30.0)
+
+
 def run(config: TrainingConfig, folder: Path) -> tuple[int, list[Event]]:
     run_folder = RunFolder(folder)
     run_folder.create(config)
@@ -134,6 +151,43 @@ def test_too_many_bad_steps_roll_back_with_half_the_rate(
     assert state is not None
     assert state["step"]["rate_factor"] == 0.5
     assert state["place"]["position"] == 9 + 4  # the batches of the abandoned steps do not come again
+
+
+def test_a_collapse_rolls_back_to_before_it_and_is_never_taken_for_the_best(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Checkpoints are written between the collapse and the validation that finds it."""
+    count = 0
+    honest = steps.PsnrStep.run
+
+    def collapse(self: steps.PsnrStep, target: torch.Tensor, damaged: torch.Tensor) -> steps.StepResult:
+        nonlocal count
+        count += 1
+        if count == 5:
+            with torch.no_grad():
+                for network in (self.generator, self.best_network):
+                    for parameter in network.parameters():
+                        parameter.mul_(-3.0)
+        return honest(self, target, damaged)
+
+    monkeypatch.setattr(steps.PsnrStep, "run", collapse)
+    config = tiny_config(photos, stages=[StageConfig(iterations=12, ema=0.0)])
+    config = msgspec.structs.replace(
+        config,
+        validation=msgspec.structs.replace(config.validation, every=4),
+        save=msgspec.structs.replace(config.save, every=1),
+        safety=SafetyConfig(colour_drift=0.0),
+    )
+    code, events = run(config, tmp_path / "run")
+    assert code == 0
+    (back,) = [event for event in events if isinstance(event, RolledBack)]
+    assert (back.iteration, back.abandoned) == (4, 8)
+    scores = {event.iteration: event.metrics["psnr"] for event in events if isinstance(event, Validated)}
+    assert scores[12] > scores[4] - 1.0
+    state, problems = RunFolder(tmp_path / "run").load_latest()
+    assert state is not None
+    assert not problems
+    assert state["watchdog"]["best"] > scores[4] - 1.0
 
 
 def test_a_run_that_keeps_failing_ends_in_a_sentence_on_its_last_good_checkpoint(

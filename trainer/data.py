@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from engine.errors import Code, PellucidError
-from engine.wire_training import TrainingConfig
+from engine.wire_training import DataConfig, TrainingConfig
 from trainer.damage import RecipeDamage
+from trainer.discriminators import build_discriminator
+from trainer.generator import describe_generator
 from trainer.loader import BatchSource
-from trainer.pictures import Picture, find_pictures
+from trainer.pictures import Picture, find_pictures, pictures_to_validate, without_repeats
 from trainer.pixels import PixelCache, picture_size
 from trainer.sampling import Sampler
-from trainer.validate import Example, make_examples
+from trainer.validate import Example, make_examples, smallest_side
 
 HELD_OUT = 8
 """Pictures kept out of training for validation where no folder is named for it, a tenth of all at most."""
@@ -21,11 +25,15 @@ VALIDATION_SEED = 0
 """The same for every run, so that scores of different runs compare."""
 
 
+OTHER_FILES = 8 << 20
+"""Bytes for events and previews."""
+
+
 @dataclass(frozen=True, slots=True)
 class TrainingPictures:
     train: list[Picture]
     sizes: list[tuple[int, int]]
-    """(height, width) of each as stored."""
+    """(height, width) of each, upright."""
     validation: list[Picture]
     validation_from_files: bool
     notices: list[str]
@@ -41,49 +49,76 @@ def gather_pictures(config: TrainingConfig) -> TrainingPictures:
             Code.CONFIG, "No pictures are named to train on.", "Use --data DIR, or set data.train.", key="data.train"
         )
     sets = [find_pictures(Path(folder), scale) for folder in data.train]
-    pictures = [picture for found in sets for picture in found.train]
-    validation, from_files = _validation_pictures(config)
-    if not validation:
-        kept = [picture for found in sets for picture in found.validation]
-        validation, from_files = kept, _use_files(config, kept)
-    if data.source == "pairs":
-        alone = [picture for picture in pictures if picture.damaged is None]
-        if alone:
-            raise PellucidError(
-                Code.FILE_MISSING,
-                f"{alone[0].target} has no damaged partner, and {len(alone) - 1} more have none either.",
-                "Pairs lie in folders GT and LQ with equal names; or set data.source = recipe.",
-                path=str(alone[0].target),
-            )
-    usable, sizes, small = _measure(pictures, data.crop + 2 * data.context, scale, data.source == "pairs", notices)
-    if small:
-        notices.append(f"{small} pictures are smaller than the crop of {data.crop} pixels and are left out.")
-    if not validation and len(usable) > 1:
-        count = min(HELD_OUT, max(1, len(usable) // 10), len(usable) - 1)
-        held = [round(place * (len(usable) - 1) / max(count - 1, 1)) for place in range(count)]
-        validation = [usable[place] for place in held]
-        from_files = _use_files(config, validation)
-        chosen = set(held)
-        sizes = [size for place, size in enumerate(sizes) if place not in chosen]
-        usable = [picture for place, picture in enumerate(usable) if place not in chosen]
-        notices.append(f"No folder is named for validation: {count} pictures are kept out of training for it.")
-    if not usable:
+    found = [picture for one in sets for picture in one.train]
+    pictures = without_repeats(found)
+    if len(pictures) < len(found):
+        notices.append(
+            f"{_pictures(len(found) - len(pictures))} named more than once, and trained on as often as others."
+        )
+    named = without_repeats(
+        [picture for folder in config.validation.folders for picture in pictures_to_validate(Path(folder), scale)]
+    )
+    apart = named or without_repeats([picture for one in sets for picture in one.validation])
+    validation, from_files = _measure_validation(config, apart, notices), _use_files(config, apart)
+    if named and not validation:
         raise PellucidError(
             Code.CONFIG,
-            f"None of the {len(pictures)} pictures can be used for crops of {data.crop} pixels.",
-            "Set data.crop lower, or give larger pictures.",
-            key="data.crop",
+            f"None of the {len(named)} validation pictures can be used. {notices[-1]}",
+            "Name other folders for validation, or none: some pictures are then kept out of training for it.",
+            key="validation.folders",
         )
-    limit = config.validation.limit
-    return TrainingPictures(usable, sizes, validation[:limit] if limit else validation, from_files, notices)
+    pictures = _keep_apart(pictures, apart, validation, notices)
+    if not pictures:
+        raise PellucidError(
+            Code.FILE_MISSING,
+            f"{sets[0].folder} holds only pictures that its layout ({sets[0].layout}) keeps for validation.",
+            "Name a folder of pictures to train on.",
+            path=str(sets[0].folder),
+        )
+    if data.source == "pairs":
+        _refuse_lonely(pictures)
+    usable, sizes = _measure(pictures, config, notices)
+    if not validation:
+        validation, usable, sizes = _hold_out(config, usable, sizes, notices)
+        from_files = _use_files(config, validation)
+    return TrainingPictures(usable, sizes, validation, from_files, notices)
 
 
-def _validation_pictures(config: TrainingConfig) -> tuple[list[Picture], bool]:
-    pictures: list[Picture] = []
-    for folder in config.validation.folders:
-        found = find_pictures(Path(folder), config.model.scale)
-        pictures += found.validation or found.train
-    return pictures, _use_files(config, pictures)
+def _keep_apart(
+    pictures: list[Picture], apart: Sequence[Picture], validation: Sequence[Picture], notices: list[str]
+) -> list[Picture]:
+    """The pictures that no validation looks at: its scores would measure memory, not skill. Where all are named for
+    both, those that do validate are kept apart."""
+    kept = _without(pictures, apart) or _without(pictures, validation)
+    if pictures and not kept:
+        raise PellucidError(
+            Code.CONFIG,
+            f"Every picture to train on is named for validation as well: {pictures[0].target}"
+            + (f" and {len(pictures) - 1} more." if len(pictures) > 1 else "."),
+            "Name other folders for validation, or none: some pictures are then kept out of training for it.",
+            key="validation.folders",
+        )
+    if len(kept) < len(pictures):
+        count = _pictures(len(pictures) - len(kept))
+        notices.append(f"{count} named both to train on and to validate with, and kept out of training.")
+    return kept
+
+
+def _without(pictures: Sequence[Picture], others: Sequence[Picture]) -> list[Picture]:
+    paths = {picture.target.resolve() for picture in others}
+    return [picture for picture in pictures if picture.target.resolve() not in paths]
+
+
+def _refuse_lonely(pictures: Sequence[Picture]) -> None:
+    alone = [picture for picture in pictures if picture.damaged is None]
+    if alone:
+        raise PellucidError(
+            Code.FILE_MISSING,
+            f"{alone[0].target} has no damaged partner"
+            + (f", and {len(alone) - 1} more have none either." if len(alone) > 1 else "."),
+            "Pairs lie in folders GT and LQ with equal names; or set data.source = recipe.",
+            path=str(alone[0].target),
+        )
 
 
 def _use_files(config: TrainingConfig, pictures: Sequence[Picture]) -> bool:
@@ -100,34 +135,145 @@ def _use_files(config: TrainingConfig, pictures: Sequence[Picture]) -> bool:
     return whole and config.validation.source != "recipe"
 
 
+def _measure_validation(config: TrainingConfig, pictures: Sequence[Picture], notices: list[str]) -> list[Picture]:
+    """The first `validation.limit` pictures that can be opened and scored."""
+    scale, limit = config.model.scale, config.validation.limit
+    from_files, side = _use_files(config, pictures), _smallest_scored(config)
+    usable: list[Picture] = []
+    for picture in pictures:
+        if limit and len(usable) == limit:
+            break
+        try:
+            height, width = picture_size(picture.target)
+            partner = picture_size(picture.damaged) if from_files and picture.damaged is not None else None
+        except PellucidError as error:
+            notices.append(f"Left out of validation: {error.message}")
+            continue
+        if min(height, width) < side:
+            notices.append(
+                f"Left out of validation: {picture.target} is {width}x{height}, and {side}x{side} is the least that "
+                f"{' and '.join(config.validation.metrics)} can be measured on."
+            )
+        elif partner is not None and not _fits_about(partner, (height, width), scale):
+            notices.append(f"Left out of validation: {_describe_misfit(picture, (height, width), partner, scale)}")
+        else:
+            usable.append(picture)
+    return usable
+
+
+def _smallest_scored(config: TrainingConfig) -> int:
+    side, crop = smallest_side(config.validation, config.model.scale), config.validation.crop
+    if crop and crop < side:
+        raise PellucidError(
+            Code.CONFIG,
+            f"validation.crop = {crop} leaves too little to measure {' and '.join(config.validation.metrics)} on.",
+            f"Set it to {side} at least, or to 0 for whole pictures.",
+            key="validation.crop",
+        )
+    return side
+
+
+def _fits_about(partner: tuple[int, int], size: tuple[int, int], scale: int) -> bool:
+    """Whether the sizes fit but for rows and columns that make no whole pixel of the partner."""
+    return all(abs(small * scale - large) < scale for small, large in zip(partner, size, strict=True))
+
+
+def _describe_misfit(picture: Picture, size: tuple[int, int], partner: tuple[int, int], scale: int) -> str:
+    return (
+        f"{picture.target} is {size[1]}x{size[0]}, but its partner {picture.damaged} is "
+        f"{partner[1]}x{partner[0]}: not {scale} times smaller."
+    )
+
+
 def _measure(
-    pictures: Sequence[Picture], crop: int, scale: int, pairs: bool, notices: list[str]
-) -> tuple[list[Picture], list[tuple[int, int]], int]:
-    """The pictures that can be opened and are large enough, their sizes, and how many were too small."""
+    pictures: Sequence[Picture], config: TrainingConfig, notices: list[str]
+) -> tuple[list[Picture], list[tuple[int, int]]]:
+    """The pictures that can be opened and are large enough, and their sizes; there is one at least."""
+    scale, pairs = config.model.scale, config.data.source == "pairs"
+    side = crop_with_context(config.data)
     usable: list[Picture] = []
     sizes: list[tuple[int, int]] = []
-    small = 0
+    small, fault = 0, ""
     for picture in pictures:
         try:
             size = picture_size(picture.target)
             partner = picture_size(picture.damaged) if pairs and picture.damaged is not None else None
         except PellucidError as error:
+            fault = fault or error.message
             notices.append(f"Left out: {error.message}")
             continue
-        if min(size) < crop:
+        if min(size) < side:
             small += 1
             continue
         if partner is not None and (partner[0] * scale, partner[1] * scale) != size:
             raise PellucidError(
                 Code.IMAGE_UNSUPPORTED,
-                f"{picture.target} is {size[1]}x{size[0]}, but its partner {picture.damaged} is "
-                f"{partner[1]}x{partner[0]}: not {scale} times smaller.",
+                _describe_misfit(picture, size, partner, scale),
                 "Check the whole folder: pellucid dataset check DIR.",
                 path=str(picture.target),
             )
         usable.append(picture)
         sizes.append(size)
-    return usable, sizes, small
+    if small:
+        notices.append(f"{_pictures(small)} smaller than {_describe_crop(config.data)} and left out.")
+    if not usable:
+        who = (
+            f"The picture {pictures[0].target} cannot"
+            if len(pictures) == 1
+            else f"None of the {len(pictures)} pictures can"
+        )
+        raise PellucidError(
+            Code.CONFIG,
+            f"{who} be used: " + (f"each side has to have {_describe_crop(config.data)}." if small else fault),
+            "Set data.crop lower, or give larger pictures."
+            if small
+            else "Check the folder: pellucid dataset check DIR.",
+            key="data.crop" if small else "data.train",
+        )
+    return usable, sizes
+
+
+def crop_with_context(data: DataConfig) -> int:
+    """Side of what is cut out of a sharp picture. Pairs are cut without context: nothing is made from it."""
+    return data.crop if data.source == "pairs" else data.crop + 2 * data.context
+
+
+def _describe_crop(data: DataConfig) -> str:
+    side = crop_with_context(data)
+    if side == data.crop:
+        return f"the crop of {side} pixels"
+    return f"{side} pixels (a crop of {data.crop} with {data.context} of context on each side)"
+
+
+def _hold_out(
+    config: TrainingConfig, usable: list[Picture], sizes: list[tuple[int, int]], notices: list[str]
+) -> tuple[list[Picture], list[Picture], list[tuple[int, int]]]:
+    """(validation, the rest, its sizes): a few pictures, spread evenly, where none were given for validation."""
+    side = _smallest_scored(config)
+    fit = [place for place, size in enumerate(sizes) if min(size) >= side]
+    count = min(HELD_OUT, max(1, len(usable) // 10), len(usable) - 1, len(fit))
+    if not count:
+        reason = (
+            "there is only one picture"
+            if len(usable) == 1
+            else f"no picture has the {side} pixels a side that it takes"
+        )
+        notices.append(f"No folder is named for validation, and {reason}: this training is not validated.")
+        return [], usable, sizes
+    held = {fit[round(place * (len(fit) - 1) / max(count - 1, 1))] for place in range(count)}
+    notices.append(f"No folder is named for validation: {_pictures(count)} kept out of training for it.")
+    validation = [usable[place] for place in sorted(held)]
+    limit = config.validation.limit
+    rest = [place for place in range(len(usable)) if place not in held]
+    return (
+        validation[:limit] if limit else validation,
+        [usable[place] for place in rest],
+        [sizes[place] for place in rest],
+    )
+
+
+def _pictures(count: int) -> str:
+    return "1 picture is" if count == 1 else f"{count} pictures are"
 
 
 def make_damage(config: TrainingConfig) -> RecipeDamage | None:
@@ -154,7 +300,7 @@ def make_source(
         paths += [picture.damaged for picture in pictures.train if picture.damaged is not None]
         sizes += [(height // config.model.scale, width // config.model.scale) for height, width in pictures.sizes]
     sampler = Sampler(config.seed, len(pictures.train), data.augment, data.crops_per_picture, data.shuffle_pool)
-    cache = PixelCache.create(paths, sizes, data.cache_mb << 20, cache_path)
+    cache = PixelCache.create(paths, sizes, data.cache_mb << 20, cache_path, space_to_save(config))
     return BatchSource(
         cache,
         sampler,
@@ -168,11 +314,38 @@ def make_source(
     )
 
 
-def make_validation(config: TrainingConfig, pictures: TrainingPictures) -> list[Example]:
+def space_to_save(config: TrainingConfig) -> int:
+    """Bytes that a run's own files may come to take, generously: no cache of pictures may stand in their way.
+
+    A checkpoint holds the weights, two moments of each and their average, of the discriminator nearly as much.
+    """
+    weights = 4 * describe_generator(config.model).parameters
+    judge = 0
+    for stage in config.stages:
+        if stage.gan is not None:
+            with torch.device("meta"):
+                network = build_discriminator(stage.gan.discriminator, config.data.crop)
+            judge = max(judge, sum(parameter.numel() for parameter in network.parameters()))
+    checkpoint = 4 * weights + 3 * 4 * judge
+    models = (2 * len(config.stages) + 1) * weights
+    return (config.save.keep + 3) * checkpoint + models + OTHER_FILES
+
+
+def make_validation(config: TrainingConfig, pictures: TrainingPictures, warn: Callable[[str], None]) -> list[Example]:
+    """`warn` hears of pictures that turn out to be broken and are passed over. Raises when all are."""
     damage = None
     if not pictures.validation_from_files and pictures.validation:
         recipe = config.validation.recipe or config.data.recipe
         damage = RecipeDamage.load(recipe, config.model.scale, VALIDATION_SEED, config.data.target, orient=False)
-    return make_examples(
+    examples, problems = make_examples(
         pictures.validation, config.validation, config.model.scale, pictures.validation_from_files, damage
     )
+    for problem in problems:
+        warn(f"Left out of validation: {problem}")
+    if problems and not examples:
+        raise PellucidError(
+            Code.FILE_UNREADABLE,
+            f"No validation picture can be read; the last fault: {problems[-1]}",
+            "Check the folder: pellucid dataset check DIR.",
+        )
+    return examples

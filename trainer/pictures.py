@@ -10,7 +10,7 @@ plain     anything else: every picture at any depth
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -71,6 +71,20 @@ def find_pictures(folder: Path, scale: int) -> PictureSet:
             path=str(folder),
         )
     return found
+
+
+def pictures_to_validate(folder: Path, scale: int) -> list[Picture]:
+    """What a folder that is named for validation stands for: what its layout keeps apart, or all of it."""
+    found = find_pictures(folder, scale)
+    return found.validation or found.train
+
+
+def without_repeats(pictures: Sequence[Picture]) -> list[Picture]:
+    """Each file once, however many names lead to it."""
+    once: dict[Path, Picture] = {}
+    for picture in pictures:
+        once.setdefault(picture.target.resolve(), picture)
+    return list(once.values())
 
 
 def list_pictures(folder: Path) -> list[Path]:

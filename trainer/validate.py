@@ -6,6 +6,7 @@ The pictures, their damage and the regions shown are fixed for the whole run, so
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +16,11 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from engine.metrics.perceptual import Perceptual, load_st_lpips
+from engine.errors import PellucidError
+from engine.metrics.perceptual import SMALLEST_SIDE, Perceptual, load_st_lpips
 from engine.metrics.psnr import psnr
 from engine.metrics.scored import Scored
-from engine.metrics.ssim import ssim
+from engine.metrics.ssim import WINDOW, ssim
 from engine.whole_file import write_whole
 from engine.wire_training import ValidationConfig
 from trainer.damage import RecipeDamage
@@ -135,6 +137,11 @@ class Validator:
         write_whole(path, lambda temporary: Image.fromarray(strip).save(temporary, "PNG", compress_level=4))
 
 
+def _folder_name(name: str) -> str:
+    """Of a picture's previews: bytes that are no UTF-8, which no event could name, become underscores."""
+    return re.sub("[\ud800-\udfff]", "_", name)
+
+
 def is_better(metric: str, value: float, best: float | None) -> bool:
     if best is None:
         return True
@@ -146,17 +153,31 @@ def enlarge(pixels: Pixels, size: tuple[int, int], kind: Image.Resampling = Imag
     return np.asarray(Image.fromarray(pixels).resize((size[1], size[0]), kind))
 
 
+def smallest_side(config: ValidationConfig, scale: int) -> int:
+    """Of a sharp picture that every metric can be measured on, in whole pixels of its damaged partner."""
+    borders = 2 * scale if config.protocol == "y" else 0
+    needed = {"psnr": borders + 1, "ssim": borders + WINDOW, "st-lpips": SMALLEST_SIDE}
+    return -(-max(needed[metric] for metric in config.metrics) // scale) * scale
+
+
 def make_examples(
     pictures: Sequence[Picture], config: ValidationConfig, scale: int, use_files: bool, damage: RecipeDamage | None
-) -> list[Example]:
-    """Centre regions and their damaged partners: from files, or made with numbers counted from 0."""
+) -> tuple[list[Example], list[str]]:
+    """Centre regions and their damaged partners: from files, or made with numbers counted from 0. Beside them a
+    sentence for each picture that cannot be read."""
     examples: list[Example] = []
+    problems: list[str] = []
     names: set[str] = set()
     for number, picture in enumerate(pictures):
-        target = read_pixels(picture.target)
+        try:
+            target = read_pixels(picture.target)
+            partner = read_pixels(picture.damaged) if use_files and picture.damaged is not None else None
+        except PellucidError as error:
+            problems.append(error.message)
+            continue
         if use_files:
-            assert picture.damaged is not None
-            damaged = read_pixels(picture.damaged)
+            assert partner is not None
+            damaged = partner
             height = min(target.shape[0] // scale, damaged.shape[0])
             width = min(target.shape[1] // scale, damaged.shape[1])
             limit = config.crop // scale if config.crop else max(height, width)
@@ -173,9 +194,9 @@ def make_examples(
             targets, made = damage(crop[None], [number])
             target, damaged = targets[0], made[0]
         target, damaged = np.ascontiguousarray(target), np.ascontiguousarray(damaged)
-        name = picture.name
+        name = _folder_name(picture.name)
         while name in names:
             name += "_"
         names.add(name)
         examples.append(Example(name, target, damaged, enlarge(damaged, (target.shape[0], target.shape[1]))))
-    return examples
+    return examples, problems

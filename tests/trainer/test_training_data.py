@@ -227,7 +227,9 @@ def test_a_folder_gone_while_training_ends_in_a_sentence_not_a_traceback(photos:
 def test_small_pictures_are_left_out_and_counted(photos: Path, tmp_path: Path) -> None:
     pictures = gather_pictures(tiny_config(photos, crop=72))
     assert any("smaller than the crop" in notice for notice in pictures.notices)
-    with pytest.raises(PellucidError, match="None of the 6 pictures"):
+    with pytest.raises(
+        PellucidError, match="None of the 6 pictures can be used: each side has to have the crop of 512"
+    ):
         gather_pictures(tiny_config(photos, crop=512))
 
 
@@ -258,7 +260,7 @@ def test_validation_is_the_same_for_every_seed_of_training(photos: Path) -> None
 
     config = tiny_config(photos, recipe="real-esrgan")
     other = msgspec.structs.replace(config, seed=99)
-    one, two = (make_validation(c, gather_pictures(c)) for c in (config, other))
+    one, two = (make_validation(c, gather_pictures(c), pytest.fail) for c in (config, other))
     assert all(np.array_equal(a.damaged, b.damaged) for a, b in zip(one, two, strict=True))
 
 
@@ -308,10 +310,10 @@ def test_every_kind_of_picture_becomes_8_bit_rgb(mode: str, tmp_path: Path) -> N
 
 def test_validation_may_be_asked_another_damage_than_training(photos: Path) -> None:
     def first_of(recipe: str, asked: str) -> npt.NDArray[np.uint8]:
-        config = tiny_config(photos, validation=photos, recipe=recipe)
+        config = tiny_config(photos, recipe=recipe)
         validation = msgspec.structs.replace(config.validation, recipe=asked)
         config = msgspec.structs.replace(config, validation=validation)
-        return make_validation(config, gather_pictures(config))[0].damaged
+        return make_validation(config, gather_pictures(config), pytest.fail)[0].damaged
 
     assert np.array_equal(first_of("esrgan-augment", "bicubic"), first_of("bicubic", ""))
     assert not np.array_equal(first_of("real-esrgan", ""), first_of("bicubic", ""))

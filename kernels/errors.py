@@ -4,10 +4,12 @@ from __future__ import annotations
 
 
 class KernelError(RuntimeError):
-    """A native call was refused or failed. `sample` and `operation` say where, -1 where that does not apply."""
+    """A native call was refused or failed. `sample` and `operation` say where, -1 where that does not apply; `reason`
+    is the message without that."""
 
-    def __init__(self, message: str, *, sample: int = -1, operation: int = -1) -> None:
+    def __init__(self, message: str, *, sample: int = -1, operation: int = -1, reason: str = "") -> None:
         super().__init__(message)
+        self.reason = reason or message
         self.sample = sample
         self.operation = operation
 

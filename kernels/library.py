@@ -78,7 +78,7 @@ def raise_for(status: int, failure: Failure) -> None:
         kind = KernelInputError
     elif status == Status.NO_DEVICE:
         kind = NoDeviceError
-    raise kind(place + message, sample=failure.sample, operation=failure.operation)
+    raise kind(place + message, sample=failure.sample, operation=failure.operation, reason=message)
 
 
 def _file_name(stem: str) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from engine.degrade.plan import Plan, Records
+from engine.degrade.plan import Plan, Records, kernels_missing
 from engine.errors import Code, PellucidError
 from kernels.degrade import degrade
 from kernels.errors import KernelInputError, KernelsMissingError
@@ -89,9 +89,7 @@ def _native(
     try:
         return degrade(images, records, seed, samples, threads=threads, variant=variant)
     except KernelsMissingError as error:
-        raise PellucidError(
-            Code.BACKEND_UNAVAILABLE, f"Pictures cannot be degraded here: {error}.", "Install Pellucid again."
-        ) from error
+        raise kernels_missing(error) from error
     except KernelInputError as error:
         raise PellucidError(
             Code.IMAGE_UNSUPPORTED, f"A picture or its plan was refused: {error}.", "Check the pictures and the recipe."

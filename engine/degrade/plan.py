@@ -21,6 +21,8 @@ import numpy.typing as npt
 from engine.degrade import recipe as rc
 from engine.degrade.philox import philox4x32
 from engine.errors import Code, PellucidError
+from kernels.degrade import plan_size
+from kernels.errors import KernelInputError, KernelsMissingError
 from kernels.ops import OP, Blur, Filter, Noise, Opcode, Subsampling
 
 Floats = npt.NDArray[np.float64]
@@ -34,6 +36,7 @@ FIRST_ORIENT_STAGE = rc.MOST_STAGES + 1
 LARGEST_PICTURE = 1 << 28
 """Pixels an intermediate picture may have."""
 
+_LONGEST_SIDE = 65535  # of a picture in the kernels
 _COLUMNS = 7  # parameters an outcome may draw
 _BLOCKS = 2  # Philox blocks of four words an operation consumes: one word picks, seven become parameters
 _NO_COLUMN = _COLUMNS  # an extra column that holds zero
@@ -115,27 +118,17 @@ class Plan:
 
     @classmethod
     def from_json(cls, text: bytes | str) -> Self:
-        """The plan of one sample, from what `to_json` wrote."""
+        """The plan of one sample, from what `to_json` wrote. Every number is checked here, so that no picture has to be
+        opened to learn that a plan is damaged."""
         try:
             facts = msgspec.json.decode(text, type=_PlanFacts)
-            parts: dict[str, list[Records]] = {"shared": [], "sharpen": [], "damage": []}
-            names = {}
-            for line in facts.operations:
-                record, name = _record(line)
-                parts[str(line["part"])].append(record)
-                if name:
-                    names[int(record["stage"])] = name
-        except (msgspec.DecodeError, KeyError, ValueError, TypeError) as error:
+            rows, names = _read_operations(facts)
+        except (msgspec.DecodeError, ValueError) as error:
             raise PellucidError(
                 Code.CONFIG,
                 f"This is not a degradation plan: {error}.",
                 "Use the JSON written beside a degraded picture.",
             ) from error
-        rows = {}
-        for part, records in parts.items():
-            rows[part] = np.zeros((1, len(records) + 1), OP)
-            for position, record in enumerate(records):
-                rows[part][0, position] = record
         return cls(
             facts.recipe,
             facts.digest,
@@ -161,7 +154,21 @@ class _PlanFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     target_size: tuple[int, int]
     input_size: tuple[int, int]
     sharpen_target: bool
-    operations: list[dict[str, str | int | float | bool | list[float]]]
+    operations: list[dict[str, str | int | float | bool]]
+
+    def __post_init__(self) -> None:
+        _check_number("seed", self.seed, 0, 2**64 - 1)
+        _check_number("sample", self.sample, 0, 2**63 - 1)
+        for key in ("source_size", "target_size", "input_size"):
+            for side in getattr(self, key):
+                _check_number(key, side, 1, _LONGEST_SIDE)
+
+
+def kernels_missing(error: KernelsMissingError) -> PellucidError:
+    """The sentence for an installation without the native library."""
+    return PellucidError(
+        Code.BACKEND_UNAVAILABLE, f"Pictures cannot be degraded here: {error}.", "Install Pellucid again."
+    )
 
 
 def draw_plan(
@@ -833,21 +840,91 @@ def _describe(record: Records, names: dict[int, str]) -> dict[str, Any]:
     return line
 
 
+def _read_operations(facts: _PlanFacts) -> tuple[dict[str, Records], dict[int, str]]:
+    """The rows of each part and the names of the stages; ValueError about the first operation that cannot be."""
+    parts: dict[str, list[tuple[int, Records]]] = {"shared": [], "sharpen": [], "damage": []}
+    names = {}
+    for number, line in enumerate(facts.operations):
+        try:
+            record, name = _record(line)
+            parts[_word(line, "part", list(parts))].append((number, record))
+        except ValueError as error:
+            raise ValueError(f"operation {number}: {error}") from error
+        if name:
+            names[int(record["stage"])] = name
+    if max(len(parts["shared"]), len(parts["sharpen"]) + len(parts["damage"])) > rc.MOST_OPERATIONS:
+        raise ValueError(f"it has more than the {rc.MOST_OPERATIONS} operations that a picture may get")
+    rows = {}
+    height, width = facts.source_size
+    for part, numbered in parts.items():
+        rows[part] = np.zeros((1, len(numbered) + 1), OP)
+        for position, (_, record) in enumerate(numbered):
+            rows[part][0, position] = record
+        native = [(number, record) for number, record in numbered if record["opcode"] != Opcode.HOST_CODEC]
+        try:
+            height, width = plan_size(np.array([record for _, record in native], OP), height, width)
+        except KernelInputError as error:
+            place = f"operation {native[error.operation][0]}: " if error.operation >= 0 else ""
+            raise ValueError(f"{place}{error.reason}") from error
+        except KernelsMissingError as error:
+            raise kernels_missing(error) from error
+        key = "input_size" if part == "damage" else "target_size"
+        if (height, width) != getattr(facts, key):
+            raise ValueError(f"its {part} operations end in [{height}, {width}], and `{key}` says otherwise")
+    return rows, names
+
+
 def _record(line: dict[str, Any]) -> tuple[Records, str]:
-    """The record that `_describe` put into words, and its stage's name."""
-    if line["op"] not in _OPCODES:
-        raise ValueError(f"no operation is called {line['op']!r}")
-    opcode = _OPCODES[line["op"]]
+    """The record that `_describe` put into words, and its stage's name. Whether its numbers make sense to the kernels
+    is not looked at, but for those of operations that have no kernel."""
+    opcode = _OPCODES[_word(line, "op", list(_OPCODES))]
     word, integers, floats = _WORDS[opcode]
     known = {"part", "op", "stage", "name", *(key for key, *_ in integers), *(key for key, _ in floats)}
     for key in line:
         if key not in known:
             raise ValueError(f"the operation {word} has no {key!r}")
     record = np.zeros((), OP)
-    record["opcode"], record["stage"] = opcode, line["stage"]
+    record["opcode"], record["stage"] = opcode, _whole(line, "stage", 0, PLAN_STREAM - 1)
     for key, position, kind in integers:
-        value = line[key]
-        record["i"][position] = kind[value.upper()] if kind not in (None, bool) else int(value)
+        if kind is bool:
+            if not isinstance(line.get(key), bool):
+                raise ValueError(f"`{key}` is true or false, not {line.get(key)!r}")
+            record["i"][position] = line[key]
+        elif kind is not None:
+            record["i"][position] = kind[_word(line, key, [member.name.lower() for member in kind]).upper()]
+        else:
+            record["i"][position] = _whole(line, key, -(2**31), 2**31 - 1)
     for key, position in floats:
-        record["f"][position] = line.get(key, 0.0)
-    return record, str(line.get("name", ""))
+        value = line.get(key, 0.0)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _LARGEST_FLOAT:
+            raise ValueError(f"`{key}` is a number, not {value!r}")
+        record["f"][position] = value
+    if opcode == Opcode.HOST_CODEC:
+        _check_number("codec", line["codec"], 0, 0)
+        _check_number("quality", line["quality"], 1, 100)
+    if not isinstance(line.get("name", ""), str):
+        raise ValueError(f"`name` is a text, not {line['name']!r}")
+    return record, line.get("name", "")
+
+
+_LARGEST_FLOAT = float(np.finfo(np.float32).max)
+
+
+def _word(line: dict[str, Any], key: str, known: list[str]) -> str:
+    value = line.get(key)
+    if value not in known:
+        raise ValueError(f"`{key}` is one of {', '.join(known)}, not {value!r}")
+    return str(value)
+
+
+def _whole(line: dict[str, Any], key: str, low: int, high: int) -> int:
+    value = line.get(key)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"`{key}` is a whole number, not {value!r}")
+    _check_number(key, value, low, high)
+    return value
+
+
+def _check_number(key: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise ValueError(f"`{key}` is within {low} to {high}, not {value}")

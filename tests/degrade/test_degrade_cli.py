@@ -293,7 +293,7 @@ def test_a_plan_that_does_not_fit_is_refused_in_a_sentence(tmp_path, capsys):
     facts["operations"][0]["op"] = "blurr"
     plan.write_text(json.dumps(facts), "utf-8")
     assert degrade(source, "-o", tmp_path / "again", "--plan", plan) != 0
-    assert "no operation is called 'blurr'" in capsys.readouterr().err
+    assert "operation 0: `op` is one of blur, resize" in capsys.readouterr().err
     facts["operations"] = [{"part": "damage", "op": "jpeg", "stage": 1, "quality": 500, "subsampling": "s420"}]
     plan.write_text(json.dumps(facts), "utf-8")
     assert degrade(source, "-o", tmp_path / "again", "--plan", plan) != 0

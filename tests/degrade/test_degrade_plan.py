@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -157,6 +158,81 @@ def test_what_is_no_plan_is_refused_in_a_sentence(text):
     with pytest.raises(PellucidError) as caught:
         Plan.from_json(text.replace(b'"filter": "bicubic"', b'"filter": "cubic"') if b'"cubic"' in text else text)
     assert caught.value.code is Code.CONFIG
+
+
+def written_plan():
+    """The JSON of a plan with a blur, a resize, noise, JPEG, WebP and a hole, as a dict."""
+    recipe = small_recipe(
+        '[[orient]]\nkind = "flip"\nhorizontal = 1\n[sharpen]\n'
+        '[[stages]]\nkind = "blur"\nsize = 7\nsigma = 1\nchoices = [{ shape = "isotropic" }]\n'
+        '[[stages]]\nkind = "noise"\nchoices = [{ type = "gaussian", sigma = 9 }]\n'
+        '[[stages]]\nkind = "jpeg"\nquality = 50\n[[stages]]\nkind = "webp"\nquality = 50\n'
+        '[[stages]]\nkind = "dropout"\nholes = 1\n'
+    )
+    return msgspec.json.decode(draw_plan(recipe, 0, [3], 66, 49).to_json(0))
+
+
+@pytest.mark.parametrize(
+    ("op", "key", "value", "said"),
+    [
+        ("", "seed", -1, "`seed` is within 0"),
+        ("", "seed", 2**64, "`seed` is within 0"),
+        ("", "sample", 2**70, "`sample` is within 0"),
+        ("", "sample", -1, "`sample` is within 0"),
+        ("", "sample", "3", "int"),
+        ("", "source_size", [0, 49], "`source_size` is within 1"),
+        ("", "source_size", [2**70, 10], "`source_size` is within 1"),
+        ("", "source_size", [66], "source_size"),
+        ("", "source_size", [65535, 65535], "pixels"),
+        ("", "source_size", [40, 49], "inside the picture"),
+        ("", "target_size", [64, 52], "end in [64, 48], and `target_size` says otherwise"),
+        ("", "input_size", [2**70, 10], "`input_size` is within 1"),
+        ("", "input_size", [16, 13], "end in [16, 12], and `input_size` says otherwise"),
+        ("", "sharpen_target", 1, "bool"),
+        ("", "operations", [[]], "operations"),
+        ("", "operations", [{}], "operation 0: `op` is one of"),
+        ("", "operations", [{"op": "round", "stage": 0, "part": "damage"}] * 64, "more than the 63 operations"),
+        ("jpeg", "quality", 99999999999, "`quality` is within"),
+        ("jpeg", "quality", 500, "the JPEG quality is 500, which must be 1..100"),
+        ("jpeg", "quality", "50", "`quality` is a whole number, not '50'"),
+        ("jpeg", "quality", 50.7, "`quality` is a whole number, not 50.7"),
+        ("jpeg", "quality", True, "`quality` is a whole number, not True"),
+        ("jpeg", "quality", None, "at `$.operations[5]"),
+        ("jpeg", "quality", ..., "`quality` is a whole number, not None"),
+        ("jpeg", "stage", -1, "`stage` is within 0"),
+        ("jpeg", "stage", 2**31, "`stage` is within 0"),
+        ("jpeg", "stage", "2", "`stage` is a whole number"),
+        ("jpeg", "part", "dammage", "`part` is one of shared, sharpen, damage"),
+        ("jpeg", "part", ..., "`part` is one of"),
+        ("jpeg", "name", 5, "`name` is a text"),
+        ("jpeg", "subsampling", 2, "`subsampling` is one of s444, s422, s420, not 2"),
+        ("webp", "quality", 0, "`quality` is within 1 to 100"),
+        ("webp", "codec", 1, "`codec` is within 0 to 0"),
+        ("blur", "kernel", 5, "`kernel` is one of gaussian"),
+        ("blur", "kernel", "GAUSSIAN", "`kernel` is one of gaussian"),
+        ("blur", "sigma_x", 1e300, "`sigma_x` is a number, not 1e+300"),
+        ("blur", "sigma_x", "1", "`sigma_x` is a number, not '1'"),
+        ("blur", "sigma_x", True, "`sigma_x` is a number, not True"),
+        ("blur", "sigma_x", ..., "sigma_x is 0"),
+        ("flip", "horizontal", 1, "`horizontal` is true or false, not 1"),
+        ("dropout", "width", 99, "inside the picture"),
+        ("gaussian-noise", "sigma", -1, "sigma is -1"),
+    ],
+)
+def test_a_damaged_plan_is_refused_with_the_place_of_the_damage(op, key, value, said):
+    facts = written_plan()
+    assert Plan.from_json(msgspec.json.encode(facts)).describe(0) == facts["operations"]
+    line = facts if not op else next(line for line in facts["operations"] if line["op"] == op)
+    if value is ...:
+        del line[key]
+    else:
+        line[key] = value
+    with pytest.raises(PellucidError) as caught:
+        Plan.from_json(msgspec.json.encode(facts))
+    assert caught.value.code is Code.CONFIG
+    assert said in caught.value.message
+    if op and value is not None:
+        assert f"operation {facts['operations'].index(line)}: " in caught.value.message
 
 
 def test_a_description_has_words_for_people():

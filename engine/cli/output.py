@@ -24,18 +24,25 @@ class Output:
         return not self.json and self._errors.isatty()
 
     def line(self, record: dict[str, Any]) -> None:
-        """One JSON object on one line; nothing when people read."""
+        """One JSON object on one line; nothing when people read.
+
+        A file name that is no text, and what the stream has no bytes for, is written in escapes: `\\udcff` for the byte
+        ff, as Python's os.fsencode reads it.
+        """
         if self.json:
-            print(json.dumps(record, ensure_ascii=False, allow_nan=False), file=self._stream, flush=True)
+            text = json.dumps(record, ensure_ascii=False, allow_nan=False)
+            if not _can_be_spelt(text, self._stream):
+                text = json.dumps(record, allow_nan=False)
+            print(text, file=self._stream, flush=True)
 
     def say(self, text: str) -> None:
         """A sentence for people; nothing when programs read."""
         if not self.json:
-            print(text, file=self._stream, flush=True)
+            _print(text, self._stream)
 
     def warn(self, text: str) -> None:
         """A sentence on standard error, for people and programs alike."""
-        print(text, file=self._errors, flush=True)
+        _print(text, self._errors)
 
     def table(self, rows: Iterable[Sequence[object]], headers: Sequence[str]) -> None:
         """Columns for people; nothing when programs read. Numbers stand right, text left."""
@@ -62,6 +69,23 @@ class Output:
             self.warn(f"pellucid: {failure.message}")
             if failure.hint:
                 self.warn(f"          {failure.hint}")
+
+
+def _can_be_spelt(text: str, stream: TextIO) -> bool:
+    try:
+        text.encode(stream.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _print(text: str, stream: TextIO) -> None:
+    """A character that the stream has no bytes for becomes an escape."""
+    try:
+        print(text, file=stream, flush=True)
+    except UnicodeEncodeError:
+        spelt = text.encode(stream.encoding, "backslashreplace").decode(stream.encoding)
+        print(spelt, file=stream, flush=True)
 
 
 def _cell(value: object) -> str:

@@ -133,6 +133,39 @@ def test_json_lines_carry_the_operations_and_a_summary_comes_last(tmp_path, caps
     assert lines[-1]["digest"] == load_recipe("real-esrgan").digest
 
 
+@pytest.mark.parametrize("encoding", ["utf-8:strict", "utf-8:surrogateescape", "ascii:strict"])
+def test_a_name_that_is_no_text_is_told_in_text(tmp_path, encoding):
+    """File systems take any bytes. What is printed is UTF-8 all the same, and JSON leads back to the file."""
+    folder = tmp_path / "in ä"
+    photo(folder / "a.png")
+    try:
+        (folder / os.fsdecode(b"b\xff.png")).write_bytes((folder / "a.png").read_bytes())
+    except OSError:
+        pytest.skip("this file system wants names to be text")
+    code = (
+        "import sys\nfrom engine.cli.frame import run_command_line\n"
+        "from engine.degrade.cli import add_degrade_parser\n"
+        "sys.exit(run_command_line(sys.argv[1:], add_degrade_parser))"
+    )
+
+    def told(*words):
+        words = [sys.executable, "-c", code, "degrade", folder, *words]
+        ran = subprocess.run(words, capture_output=True, env={**os.environ, "PYTHONIOENCODING": encoding}, check=False)
+        assert ran.returncode == 0, ran.stderr
+        assert ran.stderr == b""
+        return ran.stdout
+
+    lines = [json.loads(line) for line in told("-o", tmp_path / "out", "--json").decode("utf-8").splitlines()]
+    assert [os.fsencode(line["source"]) for line in lines[:2]] == [
+        os.fsencode(folder) + name for name in (b"/a.png", b"/b\xff.png")
+    ]
+    assert lines[-1]["written"] == 2
+    for line in lines[:2]:
+        with Image.open(os.fsencode(line["written"])) as image:
+            assert image.size == (16, 12)
+    assert b"2 written, 0 failed" in told("-o", tmp_path / "again")
+
+
 def test_a_broken_file_stops_no_other(tmp_path, capsys):
     photo(tmp_path / "in" / "a.png")
     whole = (tmp_path / "in" / "a.png").read_bytes()

@@ -175,7 +175,7 @@ def _dry_run(config: TrainingConfig, out: Output) -> int:
         ("stage", "iterations", "seconds each"),
     )
     out.say(
-        f"{prediction.parameters:,} parameters, {prediction.pictures} pictures, {prediction.device} in "
+        f"{prediction.parameters:,} parameters, {_counted(prediction.pictures)}, {prediction.device} in "
         f"{prediction.precision}: about {spoken_time(prediction.seconds)}, without validation; "
         f"{prediction.memory_mb:,.0f} MiB of memory, of {prediction.available_mb:,.0f} that are free."
     )
@@ -311,7 +311,7 @@ class _Speaker:
                 self._total = event.iterations
                 self._out.say(
                     f"{'Going on at' if event.resumed else 'Starting at'} iteration {event.iteration} of "
-                    f"{event.iterations}: {event.parameters:,} parameters, {event.pictures} pictures, {event.device}, "
+                    f"{event.iterations}: {event.parameters:,} parameters, {_counted(event.pictures)}, {event.device}, "
                     f"{event.precision}, {event.threads} threads, {event.workers} loader processes"
                 )
             case StageStarted():
@@ -364,6 +364,10 @@ def validation_line(event: Validated) -> str:
         for name, value in event.metrics.items()
     )
     return f"{event.iteration:>8}  validation ({event.protocol}): {scores}{'  best so far' if event.best else ''}"
+
+
+def _counted(pictures: int) -> str:
+    return "1 picture" if pictures == 1 else f"{pictures} pictures"
 
 
 def spoken_time(seconds: float) -> str:
@@ -638,9 +642,15 @@ def _add_dataset(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser("dataset", help="check folders of pictures before training on it")
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     check = actions.add_parser("check", help="what is wrong with the pictures, and what to do about it")
-    check.add_argument("folders", nargs="+", metavar="DIR")
-    check.add_argument("--crop", type=int, default=128, metavar="N", help="crop that training will cut (default 128)")
-    check.add_argument("--scale", type=int, default=4, metavar="N", help="scale of the model (default 4)")
+    check.add_argument("folders", nargs="*", metavar="DIR", help="default: the folders that --for names")
+    check.add_argument(
+        "--for",
+        dest="config",
+        metavar="PRESET|CONFIG.toml",
+        help="check what this training asks of pictures: its crop and context, scale, partners, validation folders",
+    )
+    check.add_argument("--crop", type=_at_least_one, metavar="N", help="side of what training cuts out (default 128)")
+    check.add_argument("--scale", type=int, choices=(1, 2, 3, 4, 8), help="scale of the model (default 4)")
     check.add_argument("--pairs", action="store_true", help="damaged partners are wanted")
     check.add_argument(
         "--validation", action="append", default=[], metavar="DIR", help="pictures it must not share; may repeat"
@@ -648,28 +658,44 @@ def _add_dataset(subparsers: Subparsers) -> None:
     check.set_defaults(run=run_check)
 
 
+def _at_least_one(text: str) -> int:
+    if not text.isdigit() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text} is no whole number from 1 on")
+    return int(text)
+
+
 def run_check(arguments: argparse.Namespace, out: Output) -> int:
+    from trainer.config import crop_with_context, load_picture_settings
     from trainer.doctor import ADVICE, examine
 
+    crop, scale, pairs = arguments.crop or 128, arguments.scale or 4, arguments.pairs
+    folders, validation = arguments.folders, arguments.validation
+    if arguments.config:
+        config = load_picture_settings(arguments.config)
+        crop, scale = arguments.crop or crop_with_context(config.data), arguments.scale or config.model.scale
+        pairs = pairs or config.data.source == "pairs"
+        folders, validation = folders or config.data.train, validation or config.validation.folders
+    if not folders:
+        raise PellucidError(Code.USAGE, "Name a folder to check.", "pellucid dataset check DIR...")
     told = time.monotonic()
 
     def progress(done: int, total: int) -> None:
         nonlocal told
         if time.monotonic() - told > 5.0:
             told = time.monotonic()
-            out.say(f"{done} of {total} pictures")
+            out.say(f"{done} of {_counted(total)}")
 
     report = examine(
-        [Path(folder) for folder in arguments.folders],
-        arguments.crop,
-        arguments.scale,
-        [Path(folder) for folder in arguments.validation],
-        arguments.pairs,
+        [Path(folder) for folder in folders],
+        crop,
+        scale,
+        [Path(folder) for folder in validation],
+        pairs,
         progress,
     )
     out.say(
-        f"{report.folder}: {report.pictures} pictures, {report.megapixels:.1f} megapixels, layout {report.layout}, "
-        f"smallest side {report.smallest_side}."
+        f"{report.folder}: {_counted(report.pictures)}, {report.megapixels:.1f} megapixels, layout {report.layout}, "
+        f"smallest side {report.smallest_side}; training cuts {crop}x{crop}."
     )
     counts: dict[str, int] = {}
     for kind, findings in report.by_kind().items():
@@ -681,6 +707,8 @@ def run_check(arguments: argparse.Namespace, out: Output) -> int:
             out.say(f"  and {len(findings) - 10} more")
         for finding in findings:
             out.line({"kind": kind, "path": finding.path, "text": finding.text, "advice": ADVICE[kind]})
+    if not report.usable:
+        out.say("\nNone of these pictures can be trained on.")
     out.say("\nNothing stands in the way of training." if report.healthy else "\nRepair this before training.")
     out.line(
         {
@@ -689,6 +717,9 @@ def run_check(arguments: argparse.Namespace, out: Output) -> int:
             "pictures": report.pictures,
             "megapixels": report.megapixels,
             "smallest_side": report.smallest_side,
+            "usable": report.usable,
+            "crop": crop,
+            "scale": scale,
             "findings": counts,
             "healthy": report.healthy,
         }

@@ -10,7 +10,14 @@ from typing import Any
 
 from engine.errors import Code, PellucidError
 from engine.toml_text import parse_toml, read_text
-from engine.wire_training import TrainingConfig, config_from_tree, format_config, override, presets_folder
+from engine.wire_training import (
+    DataConfig,
+    TrainingConfig,
+    config_from_tree,
+    format_config,
+    override,
+    presets_folder,
+)
 
 
 def preset_names() -> list[str]:
@@ -35,6 +42,19 @@ def override_data(tree: dict[str, Any], folders: Sequence[str]) -> None:
     """Train from these folders instead; made absolute, since a run outlives the directory it was started in."""
     section = tree.setdefault("data", {})
     section["train"] = [str(Path(folder).expanduser().resolve()) for folder in folders]
+
+
+def load_picture_settings(preset_or_file: str) -> TrainingConfig:
+    """What a configuration says about pictures: its model, data and validation. Its stages are not looked at, which may
+    still lack a file that only training needs."""
+    path = _find(preset_or_file)
+    tree = parse_toml(read_text(path), path.name)
+    return config_from_tree({key: tree[key] for key in ("model", "data", "validation") if key in tree}, path.name)
+
+
+def crop_with_context(data: DataConfig) -> int:
+    """Side of what is cut out of a sharp picture. Pairs are cut without context: nothing is made from it."""
+    return data.crop if data.source == "pairs" else data.crop + 2 * data.context
 
 
 def recipe_hash(config: TrainingConfig) -> str:

@@ -10,11 +10,12 @@ import torch
 
 from engine.errors import Code, PellucidError
 from engine.wire_training import DataConfig, TrainingConfig
+from trainer.config import crop_with_context
 from trainer.damage import RecipeDamage
 from trainer.discriminators import build_discriminator
 from trainer.generator import describe_generator
 from trainer.loader import BatchSource
-from trainer.pictures import Picture, find_pictures, pictures_to_validate, without_repeats
+from trainer.pictures import Picture, find_pictures, origin, pictures_to_validate, without_repeats
 from trainer.pixels import PixelCache, picture_size
 from trainer.sampling import Sampler
 from trainer.validate import Example, make_examples, smallest_side
@@ -233,11 +234,6 @@ def _measure(
     return usable, sizes
 
 
-def crop_with_context(data: DataConfig) -> int:
-    """Side of what is cut out of a sharp picture. Pairs are cut without context: nothing is made from it."""
-    return data.crop if data.source == "pairs" else data.crop + 2 * data.context
-
-
 def _describe_crop(data: DataConfig) -> str:
     side = crop_with_context(data)
     if side == data.crop:
@@ -261,10 +257,18 @@ def _hold_out(
         notices.append(f"No folder is named for validation, and {reason}: this training is not validated.")
         return [], usable, sizes
     held = {fit[round(place * (len(fit) - 1) / max(count - 1, 1))] for place in range(count)}
-    notices.append(f"No folder is named for validation: {_pictures(count)} kept out of training for it.")
     validation = [usable[place] for place in sorted(held)]
+    origins = {origin(picture) for picture in validation}
+    rest = [place for place in range(len(usable)) if origin(usable[place]) not in origins]
+    if not rest:
+        notices.append("No folder is named for validation, and all pictures are versions of one: not validated.")
+        return [], usable, sizes
+    others = len(usable) - len(rest) - len(validation)
+    notices.append(
+        f"No folder is named for validation: {_pictures(count)} kept out of training for it"
+        + (f", and so {'is' if others == 1 else 'are'} {others} other versions of the same." if others else ".")
+    )
     limit = config.validation.limit
-    rest = [place for place in range(len(usable)) if place not in held]
     return (
         validation[:limit] if limit else validation,
         [usable[place] for place in rest],

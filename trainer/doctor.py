@@ -14,7 +14,7 @@ from PIL import Image
 
 from engine.errors import PellucidError
 from engine.image.decode import read_image
-from trainer.pictures import Picture, find_pictures
+from trainer.pictures import Picture, find_pictures, origin, pictures_to_validate, without_repeats
 from trainer.pixels import Pixels, read_pixels
 
 Kind = Literal[
@@ -63,12 +63,14 @@ class Report:
     pictures: int
     megapixels: float
     smallest_side: int
+    usable: int
+    """Pictures that are whole and large enough."""
     findings: list[Finding] = field(default_factory=list)
 
     @property
     def healthy(self) -> bool:
         """Nothing that training would stumble over or that would make its scores untrue."""
-        return not any(finding.fatal for finding in self.findings)
+        return self.usable > 0 and not any(finding.fatal for finding in self.findings)
 
     def by_kind(self) -> dict[Kind, list[Finding]]:
         kinds: dict[Kind, list[Finding]] = {}
@@ -82,12 +84,14 @@ class _Seen:
     """What is remembered of each readable picture."""
 
     paths: list[Path] = field(default_factory=list)
+    origins: list[Path] = field(default_factory=list)
     hashes: list[int] = field(default_factory=list)
     mirrored: list[int] = field(default_factory=list)
     thumbnails: list[npt.NDArray[np.float32]] = field(default_factory=list)
 
-    def add(self, path: Path, thumbnail: npt.NDArray[np.float32]) -> None:
-        self.paths.append(path)
+    def add(self, picture: Picture, thumbnail: npt.NDArray[np.float32]) -> None:
+        self.paths.append(picture.target)
+        self.origins.append(origin(picture))
         self.thumbnails.append(thumbnail)
         self.hashes.append(perceptual_hash(thumbnail))
         self.mirrored.append(perceptual_hash(thumbnail[:, ::-1]))
@@ -104,11 +108,11 @@ def examine(
     """Open every picture of the training folders. `crop` includes the context; `validation`: folders it must not share
     pictures with; `pairs`: damaged partners are wanted, not only checked where they are."""
     found = [find_pictures(folder, scale) for folder in folders]
-    pictures = [picture for some in found for picture in some.train]
+    pictures = without_repeats([picture for some in found for picture in some.train])
     findings: list[Finding] = []
     seen = _Seen()
-    digests: dict[str, Path] = {}
-    pixels_total, smallest = 0, 0
+    digests: dict[str, Picture] = {}
+    pixels_total, smallest, usable = 0, 0, 0
     for number, picture in enumerate(pictures):
         progress(number, len(pictures))
         path = picture.target
@@ -120,24 +124,27 @@ def examine(
         height, width = pixels.shape[:2]
         pixels_total += height * width
         smallest = min(smallest or height, height, width)
+        usable += min(height, width) >= crop
         findings += _look_at_picture(path, pixels, crop)
         findings += _look_at_pair(picture, pixels, scale, pairs)
         digest = hashlib.sha256(pixels.tobytes()).hexdigest()
-        if digest in digests:
-            findings.append(Finding("duplicate", str(path), f"The same pixels as {digests[digest]}."))
-            continue
-        digests[digest] = path
-        seen.add(path, thumbnail_of(pixels))
+        known = digests.setdefault(digest, picture)
+        if known is picture:
+            seen.add(picture, thumbnail_of(pixels))
+        elif origin(known) != origin(picture):
+            findings.append(Finding("duplicate", str(path), f"The same pixels as {known.target}."))
     findings += _near_duplicates(seen)
     findings += _leaks(seen, validation, scale, {picture.target.resolve() for picture in pictures})
     named, layouts = ", ".join(map(str, folders)), ", ".join(dict.fromkeys(some.layout for some in found))
-    return Report(named, layouts, len(pictures), pixels_total / 1e6, smallest, findings)
+    return Report(named, layouts, len(pictures), pixels_total / 1e6, smallest, usable, findings)
 
 
 def _look_at_picture(path: Path, pixels: Pixels, crop: int) -> Iterable[Finding]:
     height, width = pixels.shape[:2]
     if min(height, width) < crop:
-        yield Finding("too-small", str(path), f"{width}x{height} is smaller than the crop of {crop}.")
+        yield Finding(
+            "too-small", str(path), f"{width}x{height} is smaller than the {crop}x{crop} that training cuts out."
+        )
     sample = pixels[:: max(1, height // 512), :: max(1, width // 512)].astype(np.int16)
     if int((sample.max(2) - sample.min(2)).max(initial=0)) <= 2:
         yield Finding("grey", str(path), "It has no colours.")
@@ -184,6 +191,8 @@ def _look_at_pair(picture: Picture, pixels: Pixels, scale: int, wanted: bool) ->
 def _near_duplicates(seen: _Seen) -> Iterable[Finding]:
     for number, path in enumerate(seen.paths):
         for other in _near(seen, number, seen.hashes[:number]):
+            if seen.origins[number] == seen.origins[other]:
+                continue
             how = _same(seen.thumbnails[number], seen.thumbnails[other])
             if how:
                 yield Finding("duplicate", str(path), f"{how} {seen.paths[other]}.")
@@ -213,8 +222,7 @@ def _same(one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -> str:
 
 def _leaks(seen: _Seen, validation: Sequence[Path], scale: int, own: set[Path]) -> Iterable[Finding]:
     for folder in validation:
-        found = find_pictures(folder, scale)
-        for picture in found.validation or found.train:
+        for picture in pictures_to_validate(folder, scale):
             if picture.target.resolve() in own:
                 yield Finding("leak", str(picture.target), "It is trained on and validated with.")
                 continue
@@ -224,13 +232,13 @@ def _leaks(seen: _Seen, validation: Sequence[Path], scale: int, own: set[Path]) 
                 yield Finding("unreadable", str(picture.target), error.message)
                 continue
             place = len(seen.paths)
-            seen.add(picture.target, thumbnail)
+            seen.add(picture, thumbnail)
             for other in _near(seen, place, seen.hashes[:place]):
                 how = _same(thumbnail, seen.thumbnails[other])
                 if how:
                     yield Finding("leak", str(seen.paths[other]), f"{how} {picture.target}, which validates.")
                     break
-            for remembered in (seen.paths, seen.hashes, seen.mirrored, seen.thumbnails):
+            for remembered in (seen.paths, seen.origins, seen.hashes, seen.mirrored, seen.thumbnails):
                 remembered.pop()
 
 

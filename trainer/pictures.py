@@ -87,6 +87,16 @@ def without_repeats(pictures: Sequence[Picture]) -> list[Picture]:
     return list(once.values())
 
 
+def origin(picture: Picture) -> Path:
+    """What a picture was made from. `pellucid degrade --pairs --count N` writes N versions NAME-0000, NAME-0001, ... of
+    each picture, with the plan of its damage beside the damaged one: they share the origin NAME. Any other picture is
+    its own."""
+    version = re.fullmatch(r"(.+)-\d{4}", picture.target.stem)
+    if version and picture.damaged is not None and picture.damaged.with_suffix(".json").is_file():
+        return picture.target.with_name(version[1])
+    return picture.target
+
+
 def list_pictures(folder: Path) -> list[Path]:
     """Every picture file below `folder`, hidden ones left out, in a fixed order."""
     return sorted(_walk(folder), key=lambda path: path.relative_to(folder).as_posix())

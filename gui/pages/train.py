@@ -80,6 +80,8 @@ class TrainPage(QWidget):
         """The chosen recipe as its file says it."""
         self._models: tuple[Model, ...] = ()
         self._moved: Moves = ()
+        self._checked_for = ""
+        """Preset that the folders were last looked at for."""
         self._sheet_timer = _timer(self, SHEET_MS, self._draw_sheet)
         self._estimate_timer = _timer(self, ESTIMATE_MS, self.estimate)
         self._build()
@@ -351,7 +353,10 @@ class TrainPage(QWidget):
         last = number == self.steps.count() - 1
         self.next_button.setText(self.tr("&Start training") if last else self.tr("&Next"))
         self.next_button.setEnabled(number != 1 or self.folders.count() > 0)
-        if number == 2:
+        if number == 1 and self._checked_for not in ("", self.preset()):
+            for folder in self.picture_folders():
+                self.check(folder)
+        elif number == 2:
             self._enter_damage()
         elif last:
             self._enter_size()
@@ -429,7 +434,9 @@ class TrainPage(QWidget):
             self._findings[folder] = gather(records[:-1])
             self._show_findings()
 
-        self._run(f"check {folder}", ["dataset", "check", folder], done)
+        # The crop with its context, the scale and the validation folders are those of the training that is meant.
+        self._checked_for = self.preset()
+        self._run(f"check {folder}", ["dataset", "check", folder, "--for", self.preset()], done)
 
     def _show_findings(self) -> None:
         while (taken := self._finding_cards.takeAt(0)) is not None:

@@ -97,6 +97,23 @@ def test_unfit_pictures_are_set_aside_by_a_button_and_put_back(qtbot: QtBot, pag
     assert not (tmp_path / "my pictures (set aside)").exists()
 
 
+def test_pictures_are_checked_for_the_training_that_was_chosen(
+    page: TrainPage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its crop with context, its scale, its validation folders: the doctor takes them from the preset."""
+    asked: list[list[str]] = []
+    monkeypatch.setattr(page, "_run", lambda task, words, done: asked.append(words))
+    page._show_step(1)
+    page.add_folder(str(tmp_path))
+    page._show_step(0)
+    page._show_step(1)
+    assert asked == [["dataset", "check", str(tmp_path), "--for", "my-photos"]]
+    page._show_step(0)
+    page.purposes.button(2).setChecked(True)
+    page._show_step(1)
+    assert asked[1:] == [["dataset", "check", str(tmp_path), "--for", "my-faces"]]
+
+
 def test_files_elsewhere_are_never_moved_and_nothing_is_overwritten(tmp_path: Path) -> None:
     folder, elsewhere = tmp_path / "a", tmp_path / "elsewhere.png"
     (folder / "deep").mkdir(parents=True)

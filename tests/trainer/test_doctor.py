@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 
+from engine.cli import main as command_line
 from tests.trainer.tiny import draw_picture
 from trainer.doctor import ADVICE, blockiness, examine, jpeg_quality, perceptual_hash, thumbnail_of
 
@@ -131,3 +132,36 @@ def test_several_folders_are_one_set_of_pictures(healthy: Path, tmp_path: Path) 
     report = examine([healthy, copies], 64, 4)
     assert report.pictures == examine([healthy], 64, 4).pictures + 1
     assert [finding.kind for finding in report.findings if "copies" in finding.path] == ["duplicate"]
+
+
+def test_a_folder_named_twice_is_one_folder(healthy: Path) -> None:
+    again = healthy.parent / "again"
+    again.symlink_to(healthy)
+    report = examine([healthy, healthy, again], 64, 4)
+    assert (report.pictures, report.findings) == (12, [])
+
+
+def test_versions_that_the_degrade_command_made_of_one_picture_are_no_duplicates(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, made = tmp_path / "source", tmp_path / "made"
+    source.mkdir()
+    for number in range(3):
+        draw_picture(number, 96, 112).save(source / f"{number}.png")
+    words = ["degrade", str(source), "-o", str(made), "--recipe", "real-esrgan", "--seed", "3", "--pairs"]
+    assert command_line([*words, "--count", "3"]) == 0
+    capsys.readouterr()
+    assert examine([made], 64, 4, pairs=True).findings == []
+    (made / "target" / "copy.png").write_bytes((made / "target" / "0-0001.png").read_bytes())
+    (made / "input" / "copy.png").write_bytes((made / "input" / "0-0001.png").read_bytes())
+    (finding,) = examine([made], 64, 4, pairs=True).findings
+    assert {finding.kind, Path(finding.path).name} == {"duplicate", "copy.png"}
+
+
+def test_a_set_without_one_picture_large_enough_is_not_called_healthy(healthy: Path) -> None:
+    report = examine([healthy], 128, 4)
+    assert kinds(report.findings) == {"too-small": 12}
+    assert (report.usable, report.healthy) == (0, False)
+    draw_picture(50, 128, 128).save(healthy / "large.png")
+    report = examine([healthy], 128, 4)
+    assert (report.usable, report.healthy) == (1, True)

@@ -91,6 +91,21 @@ def test_a_single_picture_trains_and_says_that_none_validates(tmp_path: Path) ->
     assert any("not validated" in notice for notice in pictures.notices)
 
 
+def test_versions_of_a_picture_that_is_held_out_do_not_train(tmp_path: Path) -> None:
+    folder = tmp_path / "made"
+    for name, side in (("target", 64), ("input", 16)):
+        (folder / name).mkdir(parents=True)
+        for number in range(12):
+            draw_picture(number, side, side).save(folder / name / f"p{number // 3}-{number % 3:04}.png")
+            if name == "input":
+                (folder / name / f"p{number // 3}-{number % 3:04}.json").write_text("{}")
+    pictures = gather_pictures(tiny_config(folder, source="pairs"))
+    train, validation = names(pictures)
+    assert (len(train), validation) == (9, ["p0-0000"])
+    assert not any(name.startswith("p0-") for name in train)
+    assert any("and so are 2 other versions" in notice for notice in pictures.notices)
+
+
 @pytest.mark.parametrize(("count", "said"), [(2, "1 picture is kept out"), (20, "2 pictures are kept out")])
 def test_pictures_are_counted_as_people_do(count: int, said: str, plain: Path) -> None:
     for path in sorted(plain.iterdir())[count:]:

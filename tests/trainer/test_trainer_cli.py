@@ -111,6 +111,10 @@ def test_a_dry_run_shows_everything_and_leaves_nothing(pellucid: Run, photos: Pa
         (["runs", "pause", "nowhere"], 1, "no run nowhere"),
         (["watch", "nowhere"], 1, "no run nowhere"),
         (["dataset", "check", "/absent-folder"], 1, "no folder"),
+        (["dataset", "check"], 2, "Name a folder"),
+        (["dataset", "check", ".", "--crop", "-5"], 2, "-5 is no whole number from 1 on"),
+        (["dataset", "check", ".", "--scale", "0"], 2, "choose from 1, 2, 3, 4, 8"),
+        (["dataset", "check", ".", "--for", "quicktry"], 1, "Did you mean quick-try?"),
         (["train", "quick-try", "--dateset", "x"], 2, "no option --dateset"),
         (["runs", "list", "--detach"], 2, "This command has no option --detach"),
     ],
@@ -238,6 +242,29 @@ def test_the_dataset_check_reports_and_judges(pellucid: Run, photos: Path) -> No
     assert lines[-1]["healthy"] is False
     assert {line["kind"] for line in lines[:-1]} == {"unreadable", "too-small", "leak"}
     assert all(line["advice"] for line in lines[:-1])
+
+
+def test_the_dataset_check_knows_what_a_training_asks_of_pictures(
+    pellucid: Run, photos: Path, pairs: Path, tmp_path: Path
+) -> None:
+    """Crop with context, scale, partners and validation come from its configuration, which may still lack weights."""
+    config = tmp_path / "mine.toml"
+    config.write_text(
+        f"[data]\ntrain = ['{photos}']\ncrop = 32\ncontext = 20\n[validation]\nfolders = ['{photos}']\n"
+        "[[stages]]\n[[stages.losses]]\nkind = 'perceptual'\n"
+    )
+    code, lines = pellucid("dataset", "check", "--for", str(config))
+    assert code == 1
+    assert (lines[-1]["crop"], lines[-1]["scale"], lines[-1]["folder"]) == (72, 4, str(photos))
+    assert lines[-1]["findings"] == {"too-small": 2, "leak": 6}
+    config.write_text("[model]\nscale = 2\n[data]\nsource = 'pairs'\ncrop = 32\ncontext = 20\n")
+    (pairs / "LQ" / "1.png").unlink()
+    code, lines = pellucid("dataset", "check", str(pairs), "--for", str(config))
+    assert (lines[-1]["crop"], lines[-1]["scale"]) == (32, 2)
+    assert lines[-1]["findings"] == {"no-partner": 1, "wrong-scale": 4}
+    code, lines = pellucid("dataset", "check", str(photos), "--for", "s1-gan", "--crop", "64")
+    assert (code, lines[-1]["crop"]) == (0, 64)
+    assert pellucid("dataset", "check", str(photos), "--for", "my-photos")[1][-1]["crop"] == 192
 
 
 def test_presets_are_listed(pellucid: Run) -> None:

@@ -1,13 +1,29 @@
-"""How much memory this process may still take: free memory, the limits of a container, and the process's own limit."""
+"""How much memory this process may still take: free memory, the limits of a container, and the process's own limit.
+And how to get back what a failed run held."""
 
 from __future__ import annotations
 
 import sys
+import traceback
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
 
 _CGROUP = Path("/sys/fs/cgroup")
+_Failure = TypeVar("_Failure", bound=BaseException)
+
+
+def let_go(failure: _Failure) -> _Failure:
+    """The failure alone: an exception holds the frames that it came through, and these hold whatever the failed run had
+    allocated, so that none of it would be free for another attempt."""
+    link: BaseException | None = failure
+    while link is not None:
+        traceback.clear_frames(link.__traceback__)
+        before = link.__cause__ or link.__context__
+        link.__traceback__ = link.__cause__ = link.__context__ = None
+        link = before
+    return failure
 
 
 def available_memory() -> int:

@@ -22,9 +22,10 @@ import numpy.typing as npt
 from engine.errors import Cancelled, Code, OutOfMemory, PellucidError
 from engine.models.card import Card
 from engine.models.model import Weights
+from engine.runtime.memory import let_go
 from engine.runtime.session import Batch, PackedTile, SessionInfo
 from engine.runtime.torch_device import Device, Event, Tensor, Work, on
-from engine.runtime.torch_network import load_torch
+from engine.runtime.torch_network import is_shortage, load_torch
 
 Form = Literal["planes", "pixels"]
 """planes: (3, h, w) float32 in and out; pixels: (h, w, 3) uint8 in and out, with a word on whether all was finite."""
@@ -281,34 +282,40 @@ class PipelinedSession:
         order.done.set()
 
     def _start(self, group: list[_Request]) -> None:
-        out_of_memory = self._torch.OutOfMemoryError
-        try:
-            try:
-                self._issue(group)
-            except out_of_memory:
-                # Recorded graphs hold memory for good: without them there may be enough.
-                self._records = not any(lane.is_recorded for lane in self._lanes.values())
-                self._drop_lanes()
-                self._issue(group)
-        except out_of_memory as error:
+        """Queues a batch. Where memory is short it is tried again without what can be given back, then with fewer tiles
+        at a time."""
+        failure = self._attempt(group)
+        if is_shortage(failure):
+            # Recorded graphs hold memory for good: without them there may be enough.
+            self._records = self._records and not any(lane.is_recorded for lane in self._lanes.values())
             self._drop_lanes()
-            self._give_slot_back()
-            self._run_fewer(group, error)
-        except BaseException as failure:
-            self._give_slot_back()
-            for request in group:
-                request.fail(failure)
+            failure = self._attempt(group)
+        if failure is None:
+            return
+        self._drop_lanes()
+        self._give_slot_back()
+        if is_shortage(failure):
+            self._run_fewer(group)
+            return
+        for request in group:
+            request.fail(failure)
 
-    def _run_fewer(self, group: list[_Request], error: BaseException) -> None:
+    def _attempt(self, group: list[_Request]) -> BaseException | None:
+        """Queues a batch, or says what prevented it; nothing is kept of an attempt for which memory was short."""
+        try:
+            self._issue(group)
+        except BaseException as failure:
+            return let_go(failure) if is_shortage(failure) else failure
+        return None
+
+    def _run_fewer(self, group: list[_Request]) -> None:
         if len(group) > 1:
             self.batch = 1 << ((len(group) // 2).bit_length() - 1)
             with self._changed:
                 self._waiting.extendleft(reversed(group))
             return
         height, width = group[0].shape
-        told = OutOfMemory(f"{self.device.name} has too little memory for a tile of {width} x {height}.")
-        told.__cause__ = error
-        group[0].fail(told)
+        group[0].fail(OutOfMemory(f"{self.device.name} has too little memory for a tile of {width} x {height}."))
 
     def _give_slot_back(self) -> None:
         with self._changed:
@@ -348,19 +355,19 @@ class PipelinedSession:
         lane = self._lanes.get(key)
         if lane is None:
             while len(self._lanes) >= _LANES_KEPT:
-                self._drop_lane(next(iter(self._lanes)))
+                self._lanes.popitem(last=False)[1].wait()
             lane = self._lanes[key] = _Lane(self, network, form, count, height, width)
         self._lanes.move_to_end(key)
         return lane
 
-    def _drop_lane(self, key: tuple[Form, int, int, int]) -> None:
-        """Its buffers may still be read: the streams are waited for, the callers' copies keep theirs alive."""
-        lane = self._lanes.pop(key)
-        lane.wait()
-
     def _drop_lanes(self) -> None:
-        for key in list(self._lanes):
-            self._drop_lane(key)
+        """Gives back all memory but the network's. Buffers may still be in use, also by a batch that failed half-way:
+        the streams are waited for, and callers who still copy keep theirs alive."""
+        for stream in (self._upload, self._compute, self._download):
+            idle = self.device.event()
+            idle.record(stream)
+            idle.wait()
+        self._lanes.clear()
         self.device.release_memory()
 
 
@@ -395,6 +402,7 @@ class _Lane:
         return self._slots[-1]
 
     def wait(self) -> None:
+        """Until nothing uses its buffers but callers who copy."""
         for slot in self._slots:
             if slot.issued:
                 slot.downloaded.wait()

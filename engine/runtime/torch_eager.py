@@ -10,9 +10,9 @@ from engine.errors import Code, OutOfMemory, PellucidError
 from engine.models.card import Card
 from engine.models.model import Model, Weights
 from engine.runtime.halo import halo_of
-from engine.runtime.memory import available_memory
+from engine.runtime.memory import available_memory, let_go
 from engine.runtime.session import Batch, Precision, SessionInfo
-from engine.runtime.torch_network import TorchNetwork, find_device, load_torch
+from engine.runtime.torch_network import TorchNetwork, find_device, is_shortage, load_torch
 
 NAME = "torch"
 
@@ -57,23 +57,34 @@ class TorchSession:
 
     def run(self, batch: Batch) -> Batch:
         """(n, 3, h, w) -> (n, 3, h * scale, w * scale), both 0..1 (not clipped). Thread-safe."""
-        torch = self._torch
         count, _, height, width = batch.shape
         if self._device.type == "cpu":
             needed, free = count * height * width * self._info.bytes_per_pixel, available_memory()
             if needed > free:
                 raise OutOfMemory(f"A tile needs {needed / 1e6:.0f} MB, and {free / 1e6:.0f} MB are free.")
-        with self._lock, torch.inference_mode():
-            try:
-                picture = torch.from_numpy(np.ascontiguousarray(batch)).to(self._device)
-                result = self._network(picture).to("cpu", memory_format=torch.contiguous_format)
-            except torch.OutOfMemoryError as error:
+        with self._lock:
+            array = self._compute(batch)
+            if array is None:
                 if self._device.type == "cuda":
-                    torch.cuda.empty_cache()
-                raise OutOfMemory(f"{self._device} has too little memory for a tile of {width} x {height}.") from error
-        array: Batch = result.contiguous().numpy()
+                    self._torch.cuda.empty_cache()
+                raise OutOfMemory(f"{self._device} has too little memory for a tile of {width} x {height}.")
         check_shape(self._card, batch, array, self._info.scale)
         return array
+
+    def _compute(self, batch: Batch) -> Batch | None:
+        """On the device and back; None where its memory was short, and nothing is kept of the attempt."""
+        torch = self._torch
+        try:
+            with torch.inference_mode():
+                picture = torch.from_numpy(np.ascontiguousarray(batch)).to(self._device)
+                result = self._network(picture).to("cpu", memory_format=torch.contiguous_format)
+                array: Batch = result.contiguous().numpy()
+                return array
+        except RuntimeError as failure:
+            if not is_shortage(failure):
+                raise
+            let_go(failure)
+            return None
 
     def set_weights(self, weights: Weights) -> None:
         """Other weights of the same network, after the tile in flight."""

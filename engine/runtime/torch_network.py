@@ -54,6 +54,17 @@ def _keep_freed_memory() -> None:
         mallopt(m_trim_threshold, 2**31 - 1)
 
 
+def is_shortage(failure: BaseException | None) -> bool:
+    """Whether a device had too little memory. Libraries that take theirs past torch say so in words alone."""
+    if isinstance(failure, load_torch().OutOfMemoryError):
+        return True
+    return isinstance(failure, RuntimeError) and any(words in str(failure) for words in _WORDS_OF_SHORTAGE)
+
+
+_WORDS_OF_SHORTAGE = ("out of memory", "ALLOC_FAILED")
+"""Of the driver, and of cuBLAS and cuDNN."""
+
+
 def torch_type(precision: Precision) -> Any:
     torch = load_torch()
     return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.errors import Cancelled, Code, OutOfMemory, PellucidError
-from engine.runtime.memory import available_memory
+from engine.runtime.memory import available_memory, let_go
 from engine.runtime.session import Interruptible, PacksPixels, Session, SessionInfo
 from engine.tiling.plan import Plan, Span, Tile, plan_tiles
 from engine.tiling.source import InterleavedSource, Planes, Source, read_pixels, read_tile
@@ -254,21 +254,29 @@ class _Job:
 
     def restore(self, number: int, kept: Tile, tile: Tile) -> Planes:
         """One tile of the plan -> its kept part, (3, rows * scale, columns * scale) float32."""
+        result = self._attempt(number, kept, tile)
+        if isinstance(result, np.ndarray):
+            return result
+        parts = self.plan.quarter(kept)
+        with self._lock:
+            self.divided += 1
+        if parts:
+            self._say(
+                "divided",
+                f"Memory ran out at tile {number + 1} of {len(self.plan)}, so it is restored in smaller parts.",
+            )
+        scale = self.session.info.scale
+        whole = np.empty((3, kept.rows.core * scale, kept.columns.core * scale), dtype=np.float32)
+        self._restore_parts(number, kept, tile, kept, parts, whole, result)
+        return whole
+
+    def _attempt(self, number: int, part: Tile, tile: Tile) -> Planes | OutOfMemory | MemoryError:
+        """A tile or a part of it; or that memory was short, and then nothing is kept of the attempt: what comes next
+        needs its memory."""
         try:
-            return self._restore_at(number, kept, tile, self.session)
-        except (OutOfMemory, MemoryError) as error:
-            parts = self.plan.quarter(kept)
-            with self._lock:
-                self.divided += 1
-            if parts:
-                self._say(
-                    "divided",
-                    f"Memory ran out at tile {number + 1} of {len(self.plan)}, so it is restored in smaller parts.",
-                )
-            scale = self.session.info.scale
-            whole = np.empty((3, kept.rows.core * scale, kept.columns.core * scale), dtype=np.float32)
-            self._restore_parts(number, kept, tile, kept, parts, whole, error)
-            return whole
+            return self._restore_at(number, part, tile, self.session)
+        except (OutOfMemory, MemoryError) as shortage:
+            return let_go(shortage)
 
     def restore_packed(self, number: int, kept: Tile, tile: Tile) -> Pixels:
         """One tile, (rows * scale, columns * scale, 3); what does not work packed is done as floats and rounded."""
@@ -296,7 +304,7 @@ class _Job:
         failed: Tile,
         parts: list[Tile],
         whole: Planes,
-        error: OutOfMemory | MemoryError,
+        shortage: OutOfMemory | MemoryError,
     ) -> None:
         """Fills `failed`'s place in `whole` from its parts, each divided again when it fails too."""
         scale = self.session.info.scale
@@ -308,7 +316,7 @@ class _Job:
                     f"{failed.columns.read} x {failed.rows.read} pixels.",
                     "Close other programs, or choose another device.",
                     tile=number,
-                ) from error
+                ) from shortage
             self._say(
                 "fallback",
                 f"{_memory_of(self.session.info)} is too small, so {spare.info.backend} on {spare.info.device} "
@@ -317,10 +325,11 @@ class _Job:
             _place(whole, kept, failed, self._restore_at(number, failed, tile, spare), scale)
             return
         for part in parts:
-            try:
-                _place(whole, kept, part, self._restore_at(number, part, tile, self.session), scale)
-            except (OutOfMemory, MemoryError) as again:
-                self._restore_parts(number, kept, tile, part, self.plan.quarter(part), whole, again)
+            result = self._attempt(number, part, tile)
+            if isinstance(result, np.ndarray):
+                _place(whole, kept, part, result, scale)
+            else:
+                self._restore_parts(number, kept, tile, part, self.plan.quarter(part), whole, result)
 
     def _restore_at(self, number: int, part: Tile, tile: Tile, session: Session) -> Planes:
         """Runs a tile, or a part of it, and repeats it in higher precision when the result is broken."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -107,6 +108,20 @@ def test_packed_tiles_tell_of_values_that_are_no_numbers(small_model: MakeModel,
     assert not session.run_packed(np.zeros((16, 16, 3), np.uint8)).finite
 
 
+def test_graphs_are_not_recorded_again_once_they_took_the_memory(small_model: MakeModel, open_pipelined: Open) -> None:
+    device = HostDevice()
+    session = open_pipelined(small_model("compact"), device=device)
+    session._network = network = HoardingNetwork(session._network, 1 << 30)
+    for _ in range(3):
+        network.pixels = 1 << 30
+        for _ in range(4):
+            session.run(tiles(1))
+        network.pixels = 0
+        with pytest.raises(OutOfMemory):
+            session.run(tiles(1))
+    assert device.recorded == 1
+
+
 def test_weights_change_under_a_recording_and_only_for_later_tiles(
     small_model: MakeModel, open_pipelined: Open
 ) -> None:
@@ -193,6 +208,57 @@ def test_too_little_memory_for_one_tile_is_told_by_class_and_the_picture_still_w
     assert {piece.dtype.name for piece in rows} == {"uint8"}
     difference = np.abs(np.concatenate(rows) - np.clip(whole.transpose(1, 2, 0), 0, 1) * 255)
     assert difference.max() < 1
+
+
+class HoardingNetwork:
+    """Runs out of memory above some pixels at a time, holding an activation; how many of those of earlier runs were
+    still alive at each run."""
+
+    def __init__(self, network: Any, pixels: int, failure: type[Exception] | None = None, words: str = "injected"):
+        import torch
+
+        self.network = network
+        self.pixels = pixels
+        self.failure = failure or torch.OutOfMemoryError
+        self.words = words
+        self.activations: list[weakref.ref[Any]] = []
+        self.alive: list[int] = []
+
+    def __call__(self, picture: Any) -> Any:
+        self.alive.append(sum(reference() is not None for reference in self.activations))
+        activation = picture.repeat(1, 8, 1, 1)
+        self.activations.append(weakref.ref(activation))
+        if picture.shape[0] * picture.shape[2] * picture.shape[3] > self.pixels:
+            try:
+                raise self.failure(f"first {self.words}")
+            except RuntimeError as error:  # as libraries do: the chain must not hold the activation either
+                raise self.failure(self.words) from error
+        return self.network(picture)
+
+
+@pytest.mark.parametrize(("failure", "words"), [(None, "x"), (RuntimeError, "CUDA error: out of memory")])
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_failed_run_holds_no_memory_while_less_is_tried(
+    small_model: MakeModel, open_pipelined: Open, packed: bool, failure: Any, words: str
+) -> None:
+    session = open_pipelined(small_model("compact"), side=96, batch=4)
+    session._network = network = HoardingNetwork(session._network, 70 * 70, failure, words)
+    picture = np.rint(natural_picture(170, 130, seed=3).transpose(1, 2, 0) * 255).astype(np.uint8)
+    report = restore_tiles(InterleavedSource(picture), session, on_band=lambda *band: None, packed=packed)
+    assert report.divided > 0
+    assert len(network.alive) > 10
+    assert set(network.alive) == {0}
+
+
+def test_a_failed_run_of_the_eager_session_holds_no_memory(small_model: MakeModel) -> None:
+    session = open_session(small_model("compact"), backend="torch", device="cpu", precision="fp32")
+    session._network = network = HoardingNetwork(session._network, 40 * 40)
+    try:
+        session.run(tiles(1, 64, 64))
+    except OutOfMemory:
+        # Still in the handler, as a caller may be.
+        session.run(tiles(1, 32, 32))
+    assert network.alive == [0, 0]
 
 
 @pytest.mark.parametrize("name", ["compact", "swinir"])

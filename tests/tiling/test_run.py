@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -169,6 +170,25 @@ def test_a_lasting_lack_of_memory_divides_until_it_fits() -> None:
     np.testing.assert_allclose(result, blur_and_double(source), atol=1e-6)
     assert report.divided == 1
     assert report.fallback is None
+
+
+def test_a_failed_tile_holds_no_memory_while_its_parts_are_restored() -> None:
+    buffers: list[weakref.ref[Any]] = []
+    alive: list[int] = []
+
+    def trouble(number: int, batch: Batch) -> None:
+        alive.append(sum(reference() is not None for reference in buffers))
+        buffer = np.zeros(1000)
+        buffers.append(weakref.ref(buffer))
+        if batch.shape[2] * batch.shape[3] > 400:
+            raise OutOfMemory("The card is full.") from MemoryError()
+
+    spare = FakeSession(trouble=lambda number, batch: trouble(number, batch[:, :, :2]))
+    session = FakeSession(replace(INFO, streams=1), trouble)
+    _, report = restore(picture_of(64, 64), session, settings=TilingSettings(tile=64), fallback=lambda: spare)
+    assert report.divided == 1
+    assert len(alive) > 10
+    assert set(alive) == {0}
 
 
 @pytest.mark.parametrize("error", [OutOfMemory("The card is full."), MemoryError()])

@@ -99,6 +99,12 @@ def compare(config: TrainingConfig, rounds: int, seconds: float, tell: Callable[
                 contestant.end()
 
 
+def _has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
 def _with_pictures(config: TrainingConfig, folder: Path) -> TrainingConfig:
     """The configuration with drawn pictures where it names none, and without validation."""
     replace = msgspec.structs.replace
@@ -134,8 +140,9 @@ class _Contestant:
 
     def warm_up(self) -> None:
         """Let everything be built and chosen, and find out how many iterations fill a turn."""
-        self._ask(2)
-        stretch = self._ask(1)
+        first, second = (8, 8) if _has_gpu() else (2, 1)  # a GPU chooses its algorithms and records its steps first
+        self._ask(first)
+        stretch = self._ask(second)
         self._iterations = max(1, round(self._seconds / (stretch.wall_seconds / stretch.iterations)))
 
     def run(self) -> Stretch:

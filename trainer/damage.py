@@ -51,7 +51,8 @@ class RecipeDamage:
 
     def on_device(self, crops: Tensor, plan: Plan) -> tuple[Tensor, Tensor]:
         """The same on the device that `crops` (n, side, side, 3) uint8 lies on."""
-        pictures = crops.permute(0, 3, 1, 2).contiguous().float() / 255.0
+        # By a tensor that lies there: a GPU multiplies by the reciprocal of a plain number, which is not the same.
+        pictures = crops.permute(0, 3, 1, 2).contiguous().float() / torch.tensor(255.0, device=crops.device)
         damaged, targets = degrade_batch(pictures, plan, target=self.target)
         made = [
             (tensor * 255.0).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1) for tensor in (targets, damaged)
@@ -65,9 +66,3 @@ class RecipeDamage:
     def _cut(self, crops: Crops, scale: int) -> Crops:
         edge = self.context // scale
         return np.ascontiguousarray(crops[:, edge:-edge, edge:-edge]) if edge else crops
-
-
-def _tensor_to_bytes(pictures: Tensor, edge: int) -> Tensor:
-    """The same for a tensor, `edge` pixels of each side cut off."""
-    rounded = (pictures.clamp(0, 1) * 255.0).round().to(torch.uint8).permute(0, 2, 3, 1)
-    return rounded[:, edge:-edge, edge:-edge] if edge else rounded

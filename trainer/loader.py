@@ -11,9 +11,9 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.process import BaseProcess
-from typing import cast
+from typing import Self, cast
 
 import numpy as np
 import torch
@@ -42,6 +42,10 @@ class Batch:
     plan: Plan | None = None
     problems: list[str] = field(default_factory=list)
     """Pictures that could not be read, each as a sentence; others stand in for them."""
+
+    def pin_memory(self) -> Self:
+        """Into memory that a GPU fetches by itself; the loader asks for it by this name."""
+        return replace(self, target=self.target.pin_memory(), damaged=self.damaged.pin_memory())
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import shutil
 import struct
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,6 +31,13 @@ Pixels = npt.NDArray[np.uint8]
 _MAGIC = 8
 """Bytes that tell PNG and JPEG files from all others."""
 _HEADER = np.dtype([("ready", "<u4"), ("height", "<u4"), ("width", "<u4"), ("reserved", "<u4")])
+
+
+def _free_bytes(folder: Path) -> int:
+    """Of the disk that a folder lies on, or will lie on."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
 
 
 def read_pixels(path: Path) -> Pixels:
@@ -85,8 +93,12 @@ class PixelCache:
         self._headers: npt.NDArray[np.void] | None = None
 
     @classmethod
-    def create(cls, paths: Sequence[Path], sizes: Sequence[tuple[int, int]], budget: int, file: Path) -> PixelCache:
-        """Reserve `file` for as many pictures, in their order, as fit into `budget` bytes."""
+    def create(
+        cls, paths: Sequence[Path], sizes: Sequence[tuple[int, int]], budget: int, file: Path, spare: int = 0
+    ) -> PixelCache:
+        """Reserve `file` for as many pictures, in their order, as fit into `budget` bytes and leave `spare` bytes of
+        the disk free."""
+        budget = min(budget, _free_bytes(file.parent) - spare)
         kept: list[tuple[int, int]] = []
         left = budget
         for height, width in sizes:

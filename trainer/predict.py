@@ -16,11 +16,12 @@ from trainer.data import TrainingPictures, gather_pictures, make_source
 from trainer.generator import build_generator, describe_generator
 from trainer.loader import choose_workers
 from trainer.processes import Processes
+from trainer.replay import WARM_UP
 from trainer.steps import build_step
 from trainer.train import make_compute, stage_name
 
 STEPS = 3
-"""The first one warms up and is not counted."""
+"""The first one warms up and is not counted; where steps are recorded, those up to the recording are not either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +74,13 @@ def predict(config: TrainingConfig) -> Prediction:
     for number, stage in enumerate(config.stages):
         step = build_step(build_generator(config.model, config.seed), stage, compute, config.data.crop)
         seconds = []
-        for target, damaged in batches:
+        for number_of_step in range(STEPS + (WARM_UP if compute.graphs else 0)):
+            target, damaged = batches[number_of_step % STEPS]
             begun = time.perf_counter()
             step.run(target, damaged)
             seconds.append(time.perf_counter() - begun)
-        per_step = sum(seconds[1:]) / (STEPS - 1)
+        step.close()
+        per_step = sum(seconds[1 - STEPS :]) / (STEPS - 1)
         stages.append(StagePrediction(stage_name(config, number), stage.iterations, per_step))
     return Prediction(
         device=torch.cuda.get_device_name(compute.device) if compute.device.type == "cuda" else "cpu",

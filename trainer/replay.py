@@ -52,8 +52,14 @@ class CudaRecorder:
 
     def record(self, work: Callable[[], Any]) -> Any:
         torch.cuda.synchronize()
-        with torch.cuda.graph(self._graph):
-            return work()
+        before = torch.cuda.current_stream()
+        try:
+            # The thread that pins batches may allocate meanwhile.
+            with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
+                return work()
+        finally:
+            # A recording that fails would leave this thread on its stream.
+            torch.cuda.set_stream(before)
 
     def replay(self) -> None:
         self._graph.replay()
@@ -100,6 +106,11 @@ class Replay:
         result = cast(tuple[Tensor, Any], recorder.warm_up(lambda: self._work(*inputs)))
         return result if self._done < WARM_UP else self._record(recorder, inputs, result)
 
+    def close(self) -> None:
+        """Let go of the work, the recording and its memory. It cannot be called again."""
+        self._work = self._forget = self._tell = _closed
+        self._recorder, self._inputs, self._result = None, [], None
+
     def _take(self, inputs: tuple[Tensor, ...]) -> None:
         for place, value in zip(self._inputs, inputs, strict=True):
             place.copy_(value, non_blocking=True)
@@ -127,6 +138,10 @@ class Replay:
         self._tell(f"Steps are not recorded on this GPU and take longer: {trouble}.")
         self._forget()
         return self._work(*inputs)
+
+
+def _closed(*ignored: object) -> Any:
+    raise AssertionError("a step that was closed does no work")
 
 
 def _alike(one: float, other: float) -> bool:

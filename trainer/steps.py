@@ -107,6 +107,10 @@ class Step(Protocol):
         """What is validated and exported: the average where there is one."""
         ...
 
+    def close(self) -> None:
+        """Let go of the device's memory: a step and what it repeats refer to each other, and would keep it long."""
+        ...
+
     def state_dict(self) -> State: ...
 
     def load_state_dict(self, state: State) -> None: ...
@@ -187,6 +191,9 @@ class PsnrStep:
         outcome, _ = self._generator_part(target, damaged)
         self.iteration += 1
         return outcome
+
+    def close(self) -> None:
+        self._teach.close()
 
     def _other_terms(self, output: Tensor, target: Tensor) -> dict[str, Tensor]:
         """Losses beside those of the stage."""
@@ -289,6 +296,10 @@ class GanStep(PsnrStep):
                 finite = self._discriminator_part(pairs, losses) and finite
         self.iteration += 1
         return StepResult(losses, outcome.gradient_norm, outcome.learning_rate, finite, outcome.colour_shift)
+
+    def close(self) -> None:
+        super().close()
+        self._teach_judge.close()
 
     def _other_terms(self, output: Tensor, target: Tensor) -> dict[str, Tensor]:
         real = target.new_zeros(())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import time
 from collections.abc import Callable
@@ -55,7 +56,7 @@ from trainer.loader import Batch, Loader, choose_workers, is_loader_death
 from trainer.processes import Processes
 from trainer.rundir import RunFolder
 from trainer.speed import cores
-from trainer.steps import Compute, StepResult, build_step
+from trainer.steps import Compute, PsnrStep, StepResult, build_step
 from trainer.validate import NotANumber, Validator, is_better
 from trainer.watchdog import Watchdog
 
@@ -146,6 +147,12 @@ def choose_device(wanted: str, processes: Processes) -> torch.device:
                 Code.BACKEND_UNAVAILABLE, f"speed.device = {wanted}, but torch finds no CUDA device.", device=wanted
             )
         index = device.index if device.index is not None else processes.local_rank
+        if index >= torch.cuda.device_count():
+            raise PellucidError(
+                Code.BACKEND_UNAVAILABLE,
+                f"speed.device = {wanted} would be CUDA device {index}, but there are {torch.cuda.device_count()}.",
+                device=wanted,
+            )
         device = torch.device("cuda", index)
         torch.cuda.set_device(device)
     return device
@@ -218,6 +225,7 @@ class Training:
         self._close_in_workers = close_in_workers
         self._tell_device = tell_device
         self._scores: dict[str, float] = {}
+        self._held: PsnrStep | None = None
         self.place = Place()
 
     def run(self) -> Outcome:
@@ -271,9 +279,7 @@ class Training:
         )
         self._validator: Validator | None = None
         if self._processes.leads:
-            examples = make_validation(
-                config, pictures, lambda text: self._report(Warned(time=time.time(), text=text))
-            )
+            examples = make_validation(config, pictures, lambda text: self._report(Warned(time=time.time(), text=text)))
             self._validator = Validator(config.validation, config.model.scale, facts.multiple, examples)
         self._source, self._workers = source, workers
         self._loader = self._open_loader()
@@ -344,7 +350,7 @@ class Training:
             self.place.partner = start_hash(config.model.start)
         while self.place.stage < len(config.stages):
             stage = config.stages[self.place.stage]
-            self._step = build_step(generator, stage, self._compute, config.data.crop)
+            self._take_step(generator)
             self._watchdog.reset()
             if state is not None:
                 self._restore(state)
@@ -365,19 +371,35 @@ class Training:
             generator = self._hand_over(stage)
         return "finished"
 
+    def _take_step(self, generator: Generator) -> None:
+        """Begin the place's stage with these weights, on a device that has got back what the step before took."""
+        if self._held is not None:
+            self._held.close()
+            self._held = None
+            gc.collect()
+            if self._compute.device.type == "cuda":
+                torch.cuda.empty_cache()
+        stage = self._config.stages[self.place.stage]
+        self._held = build_step(generator, stage, self._compute, self._config.data.crop)
+
+    @property
+    def _step(self) -> PsnrStep:
+        assert self._held is not None
+        return self._held
+
     def _first_iteration(self) -> int:
         """The whole run's iteration at which this stage began."""
         return sum(stage.iterations for stage in self._config.stages[: self.place.stage])
 
     def _stage(self, stage: StageConfig) -> Outcome:
-        config, place, step = self._config, self.place, self._step
+        config, place = self._config, self.place
         meter, predicted_from = _Meter(), None
         next_control = 0.0
         if self._processes.agree(int(not self._folder.checkpoint_files())):
             # Something to return to when the very first steps go wrong.
             self._save()
         saved_at = place.iteration
-        while step.iteration < stage.iterations:
+        while self._step.iteration < stage.iterations:
             now = time.perf_counter()
             if now >= next_control:
                 next_control = now + CONTROL_SECONDS
@@ -405,9 +427,9 @@ class Training:
 
             batch = self._loader.next()
             target, damaged = self._pictures(batch)
-            result = step.run(target, damaged)
-            while step.notices:
-                self._report(Warned(time=time.time(), text=step.notices.pop()))
+            result = self._step.run(target, damaged)
+            while self._step.notices:
+                self._report(Warned(time=time.time(), text=self._step.notices.pop()))
             place.iteration += 1
             place.position += 1
             meter.add(result)
@@ -419,17 +441,17 @@ class Training:
                 trouble = self._validate()
             if trouble is not None:
                 self._roll_back(trouble)
-                place, step = self.place, self._step
+                place = self.place
                 meter, predicted_from, saved_at = _Meter(), None, place.iteration
                 continue
-            ends = step.iteration == stage.iterations  # handing over saves
+            ends = self._step.iteration == stage.iterations  # handing over saves
             if place.nonfinite == 0 and place.iteration % config.save.every == 0 and not ends:
                 self._save()
                 saved_at = place.iteration
             if self._wants_progress(meter):
                 self._tell_progress(meter, result, stage)
                 meter = _Meter()
-            done = step.iteration
+            done = self._step.iteration
             if predicted_from is None and done >= WARM_UP:
                 predicted_from = (done, time.perf_counter())
             elif predicted_from is not None and done == predicted_from[0] + PREDICT_AFTER - WARM_UP:
@@ -462,7 +484,7 @@ class Training:
         place.good = None
         if place.stage < len(config.stages):
             # The next stage's first checkpoint, so that a crash in its first interval does not repeat this one.
-            self._step = build_step(generator, config.stages[place.stage], self._compute, config.data.crop)
+            self._take_step(generator)
             self._watchdog.reset()
         self._save()
         return generator
@@ -510,11 +532,10 @@ class Training:
                 iteration=abandoned,
             )
         self.place = Place(**state["place"])
-        stage = self._config.stages[self.place.stage]
         generator = build_generator(self._config.model, self._config.seed)
         # What was found wrong must not become the measure of what comes next.
         watched = self._watchdog.after_a_roll_back()
-        self._step = build_step(generator, stage, self._compute, self._config.data.crop)
+        self._take_step(generator)
         self._restore(state)
         self._watchdog.load_state_dict(watched)
         self._step.rate_factor *= 0.5

@@ -87,17 +87,21 @@ class Validator:
 
     @torch.no_grad()
     def restore(self, network: Generator, damaged: Pixels, device: torch.device) -> Pixels:
-        """(h, w, 3) uint8 -> (h*scale, w*scale, 3) uint8, in float32."""
+        """(h, w, 3) uint8 -> (h*scale, w*scale, 3) uint8, in float32 (on a GPU with products in TF32)."""
         height, width = damaged.shape[:2]
         picture = torch.from_numpy(damaged.copy()).to(device).permute(2, 0, 1)[None].float() / 255.0
         below, right = -height % self._multiple, -width % self._multiple
         if below or right:
             picture = F.pad(picture, (0, right, 0, below), "replicate")
-        was_training = network.training
+        was_training, tries = network.training, torch.backends.cudnn.benchmark
         network.eval()
+        torch.backends.cudnn.benchmark = (
+            False  # every picture has a size of its own: trying all algorithms takes longer
+        )
         try:
             output = network(picture)
         finally:
+            torch.backends.cudnn.benchmark = tries
             network.train(was_training)
         pixels = output[0, :, : height * self._scale, : width * self._scale].float()
         if not bool(torch.isfinite(pixels).all()):

@@ -6,6 +6,8 @@ what a CUDA graph does as far as anyone can see from outside.
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -129,3 +131,23 @@ def test_work_that_cannot_be_recorded_is_done_one_by_one() -> None:
     assert told == [
         "Steps are not recorded on this GPU and take longer: operation not permitted when stream is capturing."
     ]
+
+
+@pytest.mark.parametrize("stage", [StageConfig(iterations=STEPS), gan_stage(STEPS)], ids=["psnr", "gan"])
+def test_a_closed_step_is_gone_at_once_and_its_memory_with_it(
+    stage: StageConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorders: list[FakeRecorder] = []
+    step, _ = train(stage, monkeypatch, recorders)
+    seen = [weakref.ref(step), weakref.ref(step.generator), *(weakref.ref(recorder) for recorder in recorders)]
+    for recorder in recorders:
+        recorder._network = lambda: torch.nn.Identity()  # the closure of this test, not of the step
+    gc.disable()
+    try:
+        step.close()
+        del step, recorder
+        recorders.clear()
+        monkeypatch.undo()  # what stands in for `recorder` knows the step too
+        assert [reference() for reference in seen] == [None] * len(seen)
+    finally:
+        gc.enable()

@@ -317,3 +317,15 @@ def test_validation_may_be_asked_another_damage_than_training(photos: Path) -> N
 
     assert np.array_equal(first_of("esrgan-augment", "bicubic"), first_of("bicubic", ""))
     assert not np.array_equal(first_of("real-esrgan", ""), first_of("bicubic", ""))
+
+
+def test_a_batch_is_pinned_whole_when_the_loader_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no card here that could fetch from such memory: only that every tensor is asked for is seen."""
+    from torch.utils.data._utils.pin_memory import pin_memory
+
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor + 1)
+    batch = Batch(7, torch.zeros(2, dtype=torch.uint8), torch.zeros(3, dtype=torch.uint8), None, ["a problem"])
+    pinned = pin_memory(batch)
+    assert pinned.target.tolist() == [1, 1]
+    assert pinned.damaged.tolist() == [1, 1, 1]
+    assert (pinned.position, pinned.problems) == (7, ["a problem"])

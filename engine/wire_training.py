@@ -30,6 +30,7 @@ import msgspec
 
 from engine.errors import Code, PellucidError
 from engine.toml_text import parse_toml
+from engine.undecodable import spell_out
 from engine.wire import decode_json
 
 CONFIG_FILE = "config.toml"
@@ -720,8 +721,19 @@ _lock_decoder = msgspec.json.Decoder(LockInfo)
 
 
 def encode_event(event: Event) -> bytes:
-    """One line, newline included."""
-    return _encoder.encode(event) + b"\n"
+    """One line, newline included. It may tell of files whose names are no UTF-8."""
+    try:
+        return _encoder.encode(event) + b"\n"
+    except UnicodeEncodeError:
+        return _encoder.encode(_spelled_out(msgspec.to_builtins(event))) + b"\n"
+
+
+def _spelled_out(value: Any) -> Any:
+    if isinstance(value, str):
+        return spell_out(value)
+    if isinstance(value, dict):
+        return {spell_out(key): _spelled_out(inner) for key, inner in value.items()}
+    return [_spelled_out(inner) for inner in value] if isinstance(value, list) else value
 
 
 def decode_event(line: bytes) -> Event:

@@ -90,7 +90,7 @@ def _add_train(subparsers: Subparsers) -> None:
 
 
 def run_train(arguments: argparse.Namespace, out: Output) -> int:
-    from trainer.config import load_config, preset_names
+    from trainer.config import load_config, preset_names, refuse_undecodable
     from trainer.speed import prepare_process
 
     prepare_process()
@@ -115,16 +115,14 @@ def run_train(arguments: argparse.Namespace, out: Output) -> int:
             raise PellucidError(
                 Code.USAGE, "Name a preset or a configuration file.", f"Presets: {', '.join(preset_names())}."
             )
-        assignments = list(arguments.set)
-        if arguments.validation:
-            folders = [str(Path(name).expanduser().resolve()) for name in arguments.validation]
-            assignments.append(f"validation.folders={msgspec.json.encode(folders).decode()}")
-        config = with_absolute_paths(load_config(arguments.config, assignments, arguments.data))
+        config = with_absolute_paths(load_config(arguments.config, arguments.set, arguments.data, arguments.validation))
+        refuse_undecodable(config)
         if arguments.dry_run:
             return _dry_run(config, out)
         if arguments.bench:
             return _bench(config, out)
         folder = Path(arguments.folder).expanduser() if arguments.folder else new_run_folder(config.name)
+        refuse_undecodable(str(folder.resolve()), "--run")
         _check_before_start(config)
         from trainer.rundir import RunFolder
 
@@ -659,7 +657,7 @@ def _add_dataset(subparsers: Subparsers) -> None:
 
 
 def _at_least_one(text: str) -> int:
-    if not text.isdigit() or not int(text):
+    if not text.isdecimal() or not int(text):
         raise argparse.ArgumentTypeError(f"{text} is no whole number from 1 on")
     return int(text)
 

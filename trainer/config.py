@@ -6,10 +6,12 @@ import difflib
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 from engine.errors import Code, PellucidError
 from engine.toml_text import parse_toml, read_text
+from engine.undecodable import holds_undecodable
 from engine.wire_training import (
     DataConfig,
     TrainingConfig,
@@ -24,24 +26,41 @@ def preset_names() -> list[str]:
     return sorted(path.stem for path in presets_folder().glob("*.toml"))
 
 
-def load_config(preset_or_file: str, assignments: Sequence[str] = (), data: Sequence[str] = ()) -> TrainingConfig:
+def load_config(
+    preset_or_file: str, assignments: Sequence[str] = (), data: Sequence[str] = (), validation: Sequence[str] = ()
+) -> TrainingConfig:
     """`preset_or_file`: name of a preset or path of a TOML file; `assignments`: key.path=value, applied in order;
-    `data`: folders that replace data.train. Relative paths in the file are relative to the working directory."""
+    `data`, `validation`: folders that replace data.train and validation.folders. Relative paths in the file are
+    relative to the working directory."""
     path = _find(preset_or_file)
     text = read_text(path)
     source = path.name
     tree = parse_toml(text, source)
     for assignment in assignments:
         override(tree, assignment)
+    # Made absolute, since a run outlives the directory it was started in.
     if data:
-        override_data(tree, data)
+        tree.setdefault("data", {})["train"] = [str(Path(folder).expanduser().resolve()) for folder in data]
+    if validation:
+        tree.setdefault("validation", {})["folders"] = [
+            str(Path(folder).expanduser().resolve()) for folder in validation
+        ]
     return config_from_tree(tree, source)
 
 
-def override_data(tree: dict[str, Any], folders: Sequence[str]) -> None:
-    """Train from these folders instead; made absolute, since a run outlives the directory it was started in."""
-    section = tree.setdefault("data", {})
-    section["train"] = [str(Path(folder).expanduser().resolve()) for folder in folders]
+def refuse_undecodable(value: object, key: str = "") -> None:
+    """A configuration is text: it cannot name files whose names are none. `value`: a configuration or a part of it."""
+    if isinstance(value, str) and holds_undecodable(value):
+        raise PellucidError(
+            Code.CONFIG,
+            f"{key} = {value}: this name holds bytes that are no UTF-8, and a configuration is text.",
+            "Rename the file or folder.",
+            key=key,
+        )
+    inner = msgspec.to_builtins(value) if isinstance(value, msgspec.Struct) else value
+    if isinstance(inner, dict | list):
+        for name, part in inner.items() if isinstance(inner, dict) else enumerate(inner):
+            refuse_undecodable(part, f"{key}.{name}" if key else str(name))
 
 
 def load_picture_settings(preset_or_file: str) -> TrainingConfig:

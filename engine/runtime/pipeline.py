@@ -24,6 +24,7 @@ from engine.models.card import Card
 from engine.models.model import Weights
 from engine.runtime.memory import let_go
 from engine.runtime.session import Batch, PackedTile, SessionInfo
+from engine.runtime.tile_choice import power_of_two
 from engine.runtime.torch_device import Device, Event, Tensor, Work, on
 from engine.runtime.torch_network import is_shortage, load_torch
 
@@ -67,8 +68,10 @@ class PipelinedSession:
         info: SessionInfo,
         *,
         batch: int,
+        most_pixels: int,
     ) -> None:
-        """batch: the most tiles at a time, a power of two."""
+        """batch: the most tiles at a time, a power of two. most_pixels: of all their input together, whatever the
+        memory."""
         self._torch = load_torch()
         self._network = network
         self._load = load
@@ -77,6 +80,7 @@ class PipelinedSession:
         self._info = info
         self._own_backend = info.backend
         self.batch = batch
+        self._most_pixels = most_pixels
         self._records = True
         self._upload, self._compute, self._download = device.stream(), device.stream(urgent=True), device.stream()
         self._changed = threading.Condition()
@@ -185,6 +189,9 @@ class PipelinedSession:
     # The callers' threads.
 
     def _submit(self, items: list[_Request]) -> None:
+        height, width = items[0].shape
+        if height * width > self._most_pixels:
+            raise self._too_large(height, width)
         with self._changed:
             self._refuse_when_closed()
             self._waiting.extend(items)
@@ -259,9 +266,11 @@ class PipelinedSession:
         """Tiles of the first one's shape, in order, not past an order: later ones may need other weights."""
         first = self._waiting[0]
         assert isinstance(first, _Request)
+        height, width = first.shape
+        most = power_of_two(min(self.batch, self._most_pixels // (height * width)))
         group: list[_Request] = []
         rest: deque[_Request | _Order] = deque()
-        while self._waiting and len(group) < self.batch and isinstance(self._waiting[0], _Request):
+        while self._waiting and len(group) < most and isinstance(self._waiting[0], _Request):
             item = self._waiting.popleft()
             assert isinstance(item, _Request)
             if item.key == first.key:
@@ -310,12 +319,14 @@ class PipelinedSession:
 
     def _run_fewer(self, group: list[_Request]) -> None:
         if len(group) > 1:
-            self.batch = 1 << ((len(group) // 2).bit_length() - 1)
+            self.batch = power_of_two(len(group) // 2)
             with self._changed:
                 self._waiting.extendleft(reversed(group))
             return
-        height, width = group[0].shape
-        group[0].fail(OutOfMemory(f"{self.device.name} has too little memory for a tile of {width} x {height}."))
+        group[0].fail(self._too_large(*group[0].shape))
+
+    def _too_large(self, height: int, width: int) -> OutOfMemory:
+        return OutOfMemory(f"{self.device.name} has too little memory for a tile of {width} x {height}.")
 
     def _give_slot_back(self) -> None:
         with self._changed:

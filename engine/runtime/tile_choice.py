@@ -19,7 +19,7 @@ from engine.errors import PellucidError
 from engine.runtime.cache_folder import cache_folder
 from engine.whole_file import write_whole
 
-SIDES = (128, 192, 256, 320, 384, 512, 640, 768, 1024, 1280, 1536, 2048)
+SIDES = (128, 192, 256, 320, 384, 512, 640, 768, 1024, 1280, 1408, 1536, 2048)
 """Tile sides (halo included) that are tried: multiples of every architecture's own."""
 
 MOST_AT_ONCE = 8
@@ -30,16 +30,29 @@ _ENOUGH = 0.85
 _SHARE_ALONE, _SHARE_BESIDE_OTHERS = 0.8, 0.4
 """Of the free memory: somebody else's training needs room for its next step."""
 _PROBE_SIDES = (128, 256)
+_MOST_ELEMENTS = 2**31 - 1
+"""Of one tensor: beyond, convolutions leave the kernels that count in 32 bits for slower ones, which have crashed."""
 
 
 class MemoryNeed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Bytes of a running tile: `per_pixel` for every input pixel, and `fixed` besides."""
+    """Bytes of a running tile: `per_pixel` for every input pixel, and `fixed` besides.
+    largest: elements of the network's largest tensor, for every input pixel."""
 
     per_pixel: float
+    largest: float
     fixed: float = 0.0
 
     def of(self, pixels: int) -> float:
         return self.fixed + self.per_pixel * pixels
+
+    def pixels_within(self, memory: float) -> int:
+        """Input pixels that may run at once in so many bytes."""
+        return min(self.most_pixels, int(max(0.0, memory - self.fixed) / max(1.0, self.per_pixel)))
+
+    @property
+    def most_pixels(self) -> int:
+        """Input pixels that may run at once, whatever the memory."""
+        return int(_MOST_ELEMENTS / max(1.0, self.largest))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +69,15 @@ def choose_tile(need: MemoryNeed, free: int, *, shared: bool, halo: int, host_si
     free: bytes on the device; shared: somebody else works there too; host_side: the largest side whose results the host
     can hold.
     """
-    budget = free * (_SHARE_BESIDE_OTHERS if shared else _SHARE_ALONE)
-    fitting = [side for side in SIDES if side <= host_side and need.of(side * side) <= budget]
+    room = need.pixels_within(free * (_SHARE_BESIDE_OTHERS if shared else _SHARE_ALONE))
+    fitting = [side for side in SIDES if side <= host_side and side * side <= room]
     side = next((side for side in fitting if _useful(side, halo) >= _ENOUGH), fitting[-1] if fitting else SIDES[0])
-    room = int((budget - need.fixed) / max(1.0, need.per_pixel) / side**2)
-    batch = max(1, min(room, MOST_AT_ONCE, _BATCH_PIXELS // side**2))
-    return TileChoice(side, 1 << (batch.bit_length() - 1))
+    return TileChoice(side, power_of_two(min(room // side**2, MOST_AT_ONCE, _BATCH_PIXELS // side**2)))
+
+
+def power_of_two(most: int) -> int:
+    """The largest that is no more, and 1 at the least."""
+    return 1 << (max(1, most).bit_length() - 1)
 
 
 def _useful(side: int, halo: int) -> float:
@@ -74,14 +90,14 @@ def largest_host_side(free: int, scale: int, waiting: int) -> int:
     return max(SIDES[0], int(side))
 
 
-def measure_need(peak: Callable[[int], int | None]) -> MemoryNeed | None:
+def measure_need(peak: Callable[[int], int | None], largest: float) -> MemoryNeed | None:
     """peak(side): bytes that one square tile takes at its worst, None where that cannot be counted."""
     small, large = (peak(side) for side in _PROBE_SIDES)
     if small is None or large is None:
         return None
     first, second = (side * side for side in _PROBE_SIDES)
     slope = max(1.0, (large - small) / (second - first))
-    return MemoryNeed(slope, max(0.0, large - slope * second))
+    return MemoryNeed(slope, largest, max(0.0, large - slope * second))
 
 
 def known_need(key: str) -> MemoryNeed | None:

@@ -52,7 +52,7 @@ def pipelined_torch_session(model: Model, device: Device, precision: Precision) 
         read_side=choice.side,
     )
     weights = LiveWeights(network, model)
-    return PipelinedSession(network, weights.load, device, card, info, batch=choice.batch)
+    return PipelinedSession(network, weights.load, device, card, info, batch=choice.batch, most_pixels=need.most_pixels)
 
 
 def memory_need(network: TorchNetwork, device: Device, structure: str) -> MemoryNeed:
@@ -68,12 +68,32 @@ def memory_need(network: TorchNetwork, device: Device, structure: str) -> Memory
             network(picture)  # what is allocated once and for all is not the tile's
             return device.peak_of(lambda: network(picture))
 
-        need = None if device.torch_device.type == "cpu" else measure_need(peak)
+        largest = largest_tensor(network)
+        need = None if device.torch_device.type == "cpu" else measure_need(peak, largest)
         if need is None:
-            need = MemoryNeed(estimated_bytes_per_pixel(network.scale, network.precision))
+            need = MemoryNeed(estimated_bytes_per_pixel(network.scale, network.precision), largest)
         else:
             remember_need(key, need)
-    return MemoryNeed(need.per_pixel + buffers, need.fixed)
+    return MemoryNeed(need.per_pixel + buffers, need.largest, need.fixed)
+
+
+def largest_tensor(network: TorchNetwork) -> float:
+    """Elements of the largest tensor that goes into a layer of the network or comes out, for every input pixel."""
+    sizes: list[int] = []
+
+    def see(layer: Any, entries: tuple[Any, ...], result: Any) -> None:
+        sizes.extend(value.numel() for value in (*entries, result) if hasattr(value, "numel"))
+
+    hooks = [layer.register_forward_hook(see) for layer in network.module.modules()]
+    try:
+        network(load_torch().zeros((1, 3, _SEEN_SIDE, _SEEN_SIDE), device=network.device))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return max(sizes) / _SEEN_SIDE**2
+
+
+_SEEN_SIDE = 64
 
 
 class LiveWeights:

@@ -367,7 +367,7 @@ def test_several_devices_share_the_tiles_and_the_weights(small_model: MakeModel,
 
 
 def test_tiles_grow_with_free_memory_and_shrink_beside_others() -> None:
-    need = MemoryNeed(per_pixel=4000, fixed=1e8)
+    need = MemoryNeed(per_pixel=4000, largest=1024, fixed=1e8)
     sides = [choose_tile(need, free, shared=False, halo=18).side for free in (int(3e8), int(1e9), int(8e10))]
     assert sides == sorted(sides)
     assert sides[0] < sides[-1]
@@ -385,17 +385,52 @@ def test_tiles_grow_with_free_memory_and_shrink_beside_others() -> None:
     assert largest_host_side(16 << 30, 4, 5) ** 2 * 12 * 16 * 5 <= 8 << 30
 
 
+@pytest.mark.parametrize("halo", [18, 40, 96])
+@pytest.mark.parametrize("largest", [64, 540, 1024, 4096])
+def test_no_tensor_grows_beyond_what_32_bits_count_however_large_the_memory(halo: int, largest: int) -> None:
+    for free in (8e9, 24e9, 80e9, 141e9, 1e12):
+        for per_pixel in (500, 7000, 12000):
+            choice = choose_tile(MemoryNeed(per_pixel, largest), int(free), shared=False, halo=halo)
+            assert choice.batch * choice.side**2 * largest < 2**31
+    # And no smaller than that asks for: the halo of a deep network makes small tiles dear.
+    assert choose_tile(MemoryNeed(7000, 1024), int(141e9), shared=False, halo=96) == TileChoice(1408, 1)
+
+
+@pytest.mark.parametrize(("name", "largest"), [("rrdbnet", 8 * 16), ("msrresnet", 8 * 16), ("compact", 3 * 16)])
+def test_the_largest_tensor_of_a_network_is_found(small_model: MakeModel, name: str, largest: int) -> None:
+    import torch
+
+    network = torch_cuda.TorchNetwork(small_model(name), torch.device("cpu"), "fp32")
+    assert torch_cuda.largest_tensor(network) == largest
+    assert not any(module._forward_hooks for module in network.module.modules())
+
+
+def test_a_tile_that_the_device_cannot_count_is_divided(small_model: MakeModel, open_pipelined: Open) -> None:
+    session = open_pipelined(small_model("compact"), side=96, batch=8)
+    session._most_pixels = 3 * 80 * 80
+    asked = fail_above(session, 1 << 30, pytest.MonkeyPatch())
+    session.run(tiles(8, 80, 80))
+    assert {shape[0] for shape in asked} == {2}
+    picture = np.zeros((300, 300, 3), np.uint8)
+    report = restore_tiles(
+        InterleavedSource(picture), session, on_band=lambda *band: None, settings=TilingSettings(tile=200), packed=True
+    )
+    assert report.divided > 0
+    assert max(shape[0] * shape[2] * shape[3] for shape in asked) <= 3 * 80 * 80
+
+
 def test_measured_needs_are_remembered_and_a_broken_file_is_measured_again(own_home: Any) -> None:
-    need = measure_need(lambda side: int(5e6 + 1000 * side * side))
+    need = measure_need(lambda side: int(5e6 + 1000 * side * side), 64)
     assert need is not None
+    assert need.largest == 64
     assert need.per_pixel == pytest.approx(1000)
     assert need.fixed == pytest.approx(5e6)
     assert known_need("a") is None
     remember_need("a", need)
-    remember_need("b", MemoryNeed(1.0))
+    remember_need("b", MemoryNeed(1.0, 1.0))
     assert known_need("a") == need
     path = own_home / "cache" / "pellucid" / "calibration.json"
-    for text in ("{", "[]", '{"a": {"per_pixel": "much"}}', '{"a": 7}'):
+    for text in ("{", "[]", '{"a": {"per_pixel": "much"}}', '{"a": 7}', '{"a": {"per_pixel": 1}}'):
         path.write_text(text, encoding="utf-8")
         assert known_need("a") is None
     remember_need("a", need)

@@ -95,9 +95,8 @@ class Validator:
             picture = F.pad(picture, (0, right, 0, below), "replicate")
         was_training, tries = network.training, torch.backends.cudnn.benchmark
         network.eval()
-        torch.backends.cudnn.benchmark = (
-            False  # every picture has a size of its own: trying all algorithms takes longer
-        )
+        # Every picture has a size of its own: trying all algorithms would take longer than it spares.
+        torch.backends.cudnn.benchmark = False
         try:
             output = network(picture)
         finally:

@@ -91,3 +91,30 @@ def test_a_wheel_with_nvcc_holds_both_libraries(tmp_path: Path) -> None:
         assert "libstdc++" in needed  # the system's
         assert "libpython" not in needed
         assert "torch" not in needed
+
+
+@pytest.mark.skipif(os.name != "posix" or not shutil.which("nvcc"), reason="nvcc is not there")
+@pytest.mark.parametrize(
+    ("known", "built"),
+    [
+        ("sm_75 sm_80 sm_86 sm_89 sm_90 sm_90a", "libpellucid_cuda for 75-real;80-real;86-real;89-real;90\n"),
+        ("sm_35 sm_900", "knows none of the GPUs that are asked for: libpellucid_cpu only\n"),
+    ],
+)
+def test_an_older_compiler_builds_for_the_gpus_it_knows(known: str, built: str, tmp_path: Path) -> None:
+    older = tmp_path / "nvcc"
+    older.write_text(
+        f'#!/bin/sh\nif [ "$1" = --list-gpu-code ]; then printf "%s\\n" {known}; exit; fi\n'
+        'case "$*" in *compute_100*|*compute_120*) echo "nvcc fatal: Unsupported gpu architecture" >&2; exit 1;; esac\n'
+        f'exec {shutil.which("nvcc")} "$@"\n'
+    )
+    older.chmod(0o755)
+    outcome = subprocess.run(
+        ["cmake", "-S", ROOT / "kernels", "-B", tmp_path / "build"],
+        env={**os.environ, "CUDACXX": str(older)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert outcome.returncode == 0, outcome.stderr
+    assert built in outcome.stdout

@@ -96,13 +96,14 @@ cudaError_t poisson_on(int device, const PoissonTable*& tables) {
     if (!all[device]) {
         PoissonTable* made = nullptr;
         if (const cudaError_t error = cudaMalloc(&made, 9 * sizeof(PoissonTable))) return error;
-        for (int exponent = 0; exponent < 9; ++exponent) {
-            const cudaError_t error =
-                cudaMemcpy(made + exponent, &poisson_table(exponent), sizeof(PoissonTable), cudaMemcpyHostToDevice);
-            if (error) {
-                cudaFree(made);
-                return error;
-            }
+        cudaError_t error = cudaSuccess;
+        for (int exponent = 0; exponent < 9 && !error; ++exponent)
+            error = cudaMemcpy(made + exponent, &poisson_table(exponent), sizeof(PoissonTable), cudaMemcpyHostToDevice);
+        // From pageable memory the copy may return before it has arrived, and other streams do not wait for this one's.
+        if (!error) error = cudaStreamSynchronize(cudaStreamLegacy);
+        if (error) {
+            cudaFree(made);
+            return error;
         }
         all[device] = made;
     }
@@ -147,20 +148,25 @@ cudaError_t copy_head(const std::vector<uint8_t>& head, void* workspace, int dev
     return error;
 }
 
-// Makes a device current for one call and gives the caller's back.
+// Makes a device current for one call and gives the caller's back. To set a device is to take half a gigabyte of it for a
+// context, so the caller's is set again only where another was.
 class CurrentDevice {
   public:
     explicit CurrentDevice(int device) {
         error = cudaGetDevice(&before_);
-        if (!error) error = cudaSetDevice(device);
+        changed_ = !error && before_ != device;
+        if (changed_) error = cudaSetDevice(device);
     }
-    ~CurrentDevice() { cudaSetDevice(before_); }
+    ~CurrentDevice() {
+        if (changed_) cudaSetDevice(before_);
+    }
     CurrentDevice(const CurrentDevice&) = delete;
     CurrentDevice& operator=(const CurrentDevice&) = delete;
     cudaError_t error;
 
   private:
     int before_ = 0;
+    bool changed_ = false;
 };
 
 bool is_absence(cudaError_t error) {

@@ -409,7 +409,7 @@ class _Lane:
                 if slot.issued:
                     slot.downloaded.wait()  # at once, unless a caller was torn away while it waited
                 return slot
-        self._slots.append(_Slot(self._owner.device, self._form, *self._shapes))
+        self._slots.append(_Slot(self._owner, self._form, *self._shapes))
         return self._slots[-1]
 
     def wait(self) -> None:
@@ -463,15 +463,20 @@ class _Lane:
 
 
 class _Slot:
-    """One set of buffers of a lane, on the device and pinned on the host, and the events of its way."""
+    """One set of buffers of a lane, on the device and pinned on the host, and the events of its way.
 
-    def __init__(self, device: Device, form: Form, entry: tuple[int, ...], result: tuple[int, ...]) -> None:
-        torch = load_torch()
+    What a stream writes to is taken from that stream's memory: torch gives out what was freed there before the work on
+    it is done, which is in order for the same stream and for no other.
+    """
+
+    def __init__(self, owner: PipelinedSession, form: Form, entry: tuple[int, ...], result: tuple[int, ...]) -> None:
+        torch, device = owner._torch, owner.device
         kind = torch.float32 if form == "planes" else torch.uint8
-        flags = (entry[0],)
-        self.host_entry, self.entry = _pair(device, entry, kind)
-        self.host_result, self.result = _pair(device, result, kind)
-        self.host_finite, self.finite = _pair(device, flags, torch.uint8)
+        with on(owner._upload):
+            self.host_entry, self.entry = _pair(device, entry, kind)
+        with on(owner._compute):
+            self.host_result, self.result = _pair(device, result, kind)
+            self.host_finite, self.finite = _pair(device, entry[:1], torch.uint8)
         self.host_entry.zero_()
         self.entry_array: npt.NDArray[Any] = self.host_entry.numpy()
         self.result_array: npt.NDArray[Any] = self.host_result.numpy()

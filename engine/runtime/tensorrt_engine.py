@@ -10,6 +10,7 @@ from engine.models.model import Weights
 from engine.runtime.session import Precision
 from engine.runtime.tensorrt_library import quiet_logger
 from engine.runtime.tensorrt_network import INPUT, OUTPUT, EngineWeights, ExportedNetwork, define_network
+from engine.runtime.torch_device import ALONE
 from engine.runtime.torch_network import load_torch, torch_type
 
 _WORKSPACE = 2 << 30
@@ -113,7 +114,9 @@ class TensorRtEngine:
             if name in known:
                 self._refitter.set_named_weights(name, trt.Weights(kind, value.data_ptr(), value.numel()))
         missing = self._refitter.get_missing_weights()
-        if missing or not self._refitter.refit_cuda_engine():
+        with ALONE:
+            refitted = not missing and self._refitter.refit_cuda_engine()
+        if not refitted:
             reason = f"it misses {missing[0]}" if missing else self._last_words()
             raise PellucidError(
                 Code.BACKEND_UNAVAILABLE, f'TensorRT could not take the weights of "{self._card.name}": {reason}.'

@@ -22,6 +22,7 @@ from engine.runtime.session import Batch, PackedTile, Precision, SessionInfo
 from engine.runtime.tensorrt_builder import EngineBuild
 from engine.runtime.tensorrt_engine import TensorRtEngine
 from engine.runtime.tensorrt_library import find_flavour, installed_version, load_library
+from engine.runtime.torch_device import ALONE
 from engine.runtime.torch_network import load_torch
 from engine.tiling.measure import natural_picture
 
@@ -233,7 +234,7 @@ def accelerated(session: PipelinedSession, model: Model, flavour_name: str) -> A
         return engine
 
     def _load(trt: Any, plan: bytes) -> TensorRtEngine:
-        with load_torch().cuda.device(torch_device):
+        with ALONE, load_torch().cuda.device(torch_device):
             return TensorRtEngine(trt, plan, card, backend=flavour.name, precision=precision, side=side, batch=batch)
 
     return AcceleratedSession(session, model, obtain, on_refusal=lambda reason: cache.refuse(key, reason))

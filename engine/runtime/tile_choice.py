@@ -91,13 +91,22 @@ def largest_host_side(free: int, scale: int, waiting: int) -> int:
 
 
 def measure_need(peak: Callable[[int], int | None], largest: float) -> MemoryNeed | None:
-    """peak(side): bytes that one square tile takes at its worst, None where that cannot be counted."""
-    small, large = (peak(side) for side in _PROBE_SIDES)
-    if small is None or large is None:
+    """peak(side): bytes that one square tile takes at its worst, None where that cannot be counted.
+
+    Others who work on the device are counted too: what does not come out the same twice, and more for the larger tile,
+    is not believed."""
+    small, large = (_steady(peak(side), peak(side)) for side in _PROBE_SIDES)
+    if small is None or large is None or large <= small:
         return None
     first, second = (side * side for side in _PROBE_SIDES)
-    slope = max(1.0, (large - small) / (second - first))
+    slope = (large - small) / (second - first)
     return MemoryNeed(slope, largest, max(0.0, large - slope * second))
+
+
+def _steady(once: int | None, again: int | None) -> int | None:
+    if once is None or again is None or abs(once - again) > 0.05 * max(once, again):
+        return None
+    return max(once, again)
 
 
 def known_need(key: str) -> MemoryNeed | None:

@@ -21,7 +21,7 @@ from engine.runtime.tile_choice import (
     measure_need,
     remember_need,
 )
-from engine.runtime.torch_device import CudaDevice, Device
+from engine.runtime.torch_device import ALONE, CudaDevice, Device
 from engine.runtime.torch_eager import NAME, estimated_bytes_per_pixel
 from engine.runtime.torch_network import TorchNetwork, load_torch
 
@@ -34,9 +34,10 @@ def open_torch_cuda(model: Model, *, device: str, precision: Precision) -> Pipel
 def pipelined_torch_session(model: Model, device: Device, precision: Precision) -> PipelinedSession:
     """The same on any device that the seam describes."""
     card = model.card
-    network = TorchNetwork(model, device.torch_device, precision)
     halo = halo_of(card)
-    need = memory_need(network, device, f"{card.architecture} {sorted(card.arguments.items())}")
+    with ALONE:
+        network = TorchNetwork(model, device.torch_device, precision)
+        need = memory_need(network, device, f"{card.architecture} {sorted(card.arguments.items())}")
     host_side = largest_host_side(available_memory(), network.scale, SLOTS + 2)
     choice = choose_tile(need, device.free_memory(), shared=device.is_shared(), halo=halo, host_side=host_side)
     info = SessionInfo(

@@ -7,17 +7,22 @@ is checked, on machines without a GPU.
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from engine.errors import Code, PellucidError
 from engine.runtime.memory import available_memory
-from engine.runtime.torch_network import find_device, load_torch
+from engine.runtime.torch_network import find_device, is_shortage, load_torch
 
 Tensor = Any
 """torch.Tensor; torch is not imported at module level in the engine."""
 Work = Callable[[], None]
+
+ALONE = threading.RLock()
+"""Held by whoever records a graph, and by whoever waits for a whole device or counts its memory: a recording breaks
+while another thread waits like that, and takes memory that is not to be counted. Tiles go on meanwhile."""
 
 
 class Stream(AbstractContextManager[None], Protocol):
@@ -86,9 +91,14 @@ class CudaDevice:
         self.name = str(found)
         self.title: str = torch.cuda.get_device_name(found)
         self._pool: Any = None
+        self._may_record = True
 
     def stream(self, *, urgent: bool = False) -> Stream:
-        return _CudaStream(self._torch, self._torch.cuda.Stream(self.torch_device, priority=-1 if urgent else 0))
+        """Starts after what the calling thread has queued so far: weights on their way, for instance."""
+        cuda = self._torch.cuda
+        native = cuda.Stream(self.torch_device, priority=-1 if urgent else 0)
+        native.wait_stream(cuda.current_stream(self.torch_device))
+        return _CudaStream(self._torch, native)
 
     def event(self) -> Event:
         return _CudaEvent(self._torch.cuda.Event(blocking=True))
@@ -97,28 +107,43 @@ class CudaDevice:
         return self._torch.empty(shape, dtype=dtype, pin_memory=True)
 
     def record(self, stream: Stream, work: Work) -> Work | None:
-        torch = self._torch
         assert isinstance(stream, _CudaStream)
-        if self._pool is None:
-            # One pool for all: recordings never run at the same time, so they may use the same memory.
-            self._pool = torch.cuda.graph_pool_handle()
-        searched = torch.backends.cudnn.benchmark
-        torch.backends.cudnn.benchmark = True
-        try:
+        if not self._may_record:
+            return None
+        with ALONE, self._searching_algorithms():
             with stream:
                 for _ in range(2):
                     work()
             stream.native.synchronize()
-            graph = torch.cuda.CUDAGraph()
-            # Other threads go on copying results meanwhile: only this one must not do what cannot be recorded.
-            with torch.cuda.graph(graph, self._pool, stream.native, capture_error_mode="thread_local"):
-                work()
-        except RuntimeError:
-            # Too little memory for its own pool, or a step that cannot be recorded: it runs unrecorded, as before.
-            return None
-        finally:
-            torch.backends.cudnn.benchmark = searched
+            try:
+                return self._capture(stream, work)
+            except (RuntimeError, PellucidError) as failure:
+                # A step that cannot be recorded, or too little memory for the recordings' own pool: it runs unrecorded,
+                # as before. After a recording that broke torch never leaves the state of one, so that it was the last.
+                self._may_record = is_shortage(failure)
+                return None
+
+    def _capture(self, stream: _CudaStream, work: Work) -> Work:
+        cuda = self._torch.cuda
+        if self._pool is None:
+            # One pool for all: recordings never run at the same time, so they may use the same memory.
+            self._pool = cuda.graph_pool_handle()
+        graph = cuda.CUDAGraph()
+        # Other threads go on copying results meanwhile: only this one must not do what cannot be recorded.
+        with cuda.graph(graph, self._pool, stream.native, capture_error_mode="thread_local"):
+            work()
         return graph.replay  # type: ignore[no-any-return]
+
+    @contextlib.contextmanager
+    def _searching_algorithms(self) -> Iterator[None]:
+        """What is recorded runs often enough to try them all."""
+        cudnn = self._torch.backends.cudnn
+        searched = cudnn.benchmark
+        cudnn.benchmark = True
+        try:
+            yield
+        finally:
+            cudnn.benchmark = searched
 
     def free_memory(self) -> int:
         torch = self._torch
@@ -133,17 +158,18 @@ class CudaDevice:
 
     def release_memory(self) -> None:
         self._pool = None
-        with self._torch.cuda.device(self.torch_device):
+        with ALONE, self._torch.cuda.device(self.torch_device):
             self._torch.cuda.empty_cache()
 
     def peak_of(self, work: Callable[[], object]) -> int | None:
         cuda = self._torch.cuda
-        cuda.synchronize(self.torch_device)
-        cuda.reset_peak_memory_stats(self.torch_device)
-        before = cuda.memory_allocated(self.torch_device)
-        work()
-        cuda.synchronize(self.torch_device)
-        return int(cuda.max_memory_allocated(self.torch_device) - before)
+        with ALONE:
+            cuda.synchronize(self.torch_device)
+            cuda.reset_peak_memory_stats(self.torch_device)
+            before = cuda.memory_allocated(self.torch_device)
+            work()
+            cuda.synchronize(self.torch_device)
+            return int(cuda.max_memory_allocated(self.torch_device) - before)
 
 
 _OTHERS_SHARE = 0.25

@@ -12,6 +12,7 @@ from engine.models.model import Model, Weights
 from engine.runtime.halo import halo_of
 from engine.runtime.memory import available_memory, let_go
 from engine.runtime.session import Batch, Precision, SessionInfo
+from engine.runtime.torch_device import ALONE
 from engine.runtime.torch_network import TorchNetwork, find_device, is_shortage, load_torch
 
 NAME = "torch"
@@ -65,8 +66,7 @@ class TorchSession:
         with self._lock:
             array = self._compute(batch)
             if array is None:
-                if self._device.type == "cuda":
-                    self._torch.cuda.empty_cache()
+                self._release_memory()
                 raise OutOfMemory(f"{self._device} has too little memory for a tile of {width} x {height}.")
         check_shape(self._card, batch, array, self._info.scale)
         return array
@@ -95,7 +95,11 @@ class TorchSession:
         """Frees the memory of the device."""
         with self._lock:
             del self._network
-            if self._device.type == "cuda":
+            self._release_memory()
+
+    def _release_memory(self) -> None:
+        if self._device.type == "cuda":
+            with ALONE:
                 self._torch.cuda.empty_cache()
 
 

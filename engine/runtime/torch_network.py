@@ -10,7 +10,7 @@ import contextlib
 import ctypes
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -93,6 +93,10 @@ class TorchNetwork:
             self.multiple = architecture.multiple(args)
             network.load_state_dict(tensors_of(model.weights))
         self._type = torch_type(precision)
+        if precision == "fp32" and device.type == "cuda":
+            # fp32 means float32, not the ten bits of TF32 that torch takes for convolutions unless told otherwise. Told
+            # once for the whole process: sessions that changed it around their runs would change it for each other.
+            torch.backends.cudnn.conv.fp32_precision = "ieee"
         self._keeps_picture = precision != "fp32" and card.architecture in _ADDS_DETAIL_TO_THE_PICTURE
         try:
             network = network.eval().requires_grad_(False).to(device, self._type)
@@ -105,7 +109,7 @@ class TorchNetwork:
         if self._ranges[0] == "-1..1":
             picture = picture * 2 - 1
         picture = picture.to(memory_format=torch.channels_last)
-        with torch.inference_mode(), self._exactly():
+        with torch.inference_mode():
             if self._keeps_picture:
                 with torch.autocast(self.device.type, self._type, cache_enabled=False):
                     result = self.module(picture)
@@ -115,20 +119,6 @@ class TorchNetwork:
             if self._ranges[1] == "-1..1":
                 result = (result + 1) / 2
         return result  # type: ignore[no-any-return]
-
-    @contextlib.contextmanager
-    def _exactly(self) -> Iterator[None]:
-        """fp32 means float32, not the ten bits of TF32 that torch takes for convolutions unless told otherwise."""
-        if self.precision != "fp32" or self.device.type != "cuda":
-            yield
-            return
-        convolutions = self._torch.backends.cudnn.conv
-        before = convolutions.fp32_precision
-        convolutions.fp32_precision = "ieee"
-        try:
-            yield
-        finally:
-            convolutions.fp32_precision = before
 
     def load(self, weights: Weights) -> None:
         """Other weights of the same network, into the very tensors that a recorded graph reads."""

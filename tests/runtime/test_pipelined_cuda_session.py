@@ -14,7 +14,7 @@ import pytest
 from engine.errors import Cancelled, Code, OutOfMemory, PellucidError
 from engine.models.blend import BlendedWeights, blend
 from engine.models.model import Model
-from engine.runtime import choose, torch_cuda
+from engine.runtime import choose, torch_cuda, torch_device
 from engine.runtime.choose import open_session
 from engine.runtime.fleet import FleetSession
 from engine.runtime.pipeline import PipelinedSession
@@ -208,6 +208,44 @@ def test_too_little_memory_for_one_tile_is_told_by_class_and_the_picture_still_w
     assert {piece.dtype.name for piece in rows} == {"uint8"}
     difference = np.abs(np.concatenate(rows) - np.clip(whole.transpose(1, 2, 0), 0, 1) * 255)
     assert difference.max() < 1
+
+
+def test_buffers_of_the_device_come_from_the_stream_that_writes_to_them(
+    small_model: MakeModel, open_pipelined: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    inside: list[str] = []
+
+    class NamedStream(torch_device._HostStream):
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def __enter__(self) -> None:
+            inside.append(self.name)
+
+        def __exit__(self, *exception: object) -> None:
+            inside.pop()
+
+    class DeviceOfNamedStreams(HostDevice):
+        streams = 0
+
+        def stream(self, *, urgent: bool = False) -> NamedStream:
+            self.streams += 1
+            return NamedStream("compute" if urgent else ("upload", "?", "download")[self.streams - 1])
+
+    taken = {}
+    empty = torch.empty
+
+    def spy(shape: Any, **options: Any) -> Any:
+        if "device" in options and threading.current_thread().name.startswith("pipeline"):
+            taken[tuple(shape)] = inside[-1] if inside else "the thread's own"
+        return empty(shape, **options)
+
+    session = open_pipelined(small_model("compact"), device=DeviceOfNamedStreams())
+    monkeypatch.setattr(torch, "empty", spy)
+    session.run_packed(np.zeros((24, 40, 3), np.uint8))
+    assert taken == {(1, 24, 40, 3): "upload", (1, 96, 160, 3): "compute", (1,): "compute"}
 
 
 class HoardingNetwork:
@@ -435,6 +473,14 @@ def test_measured_needs_are_remembered_and_a_broken_file_is_measured_again(own_h
         assert known_need("a") is None
     remember_need("a", need)
     assert known_need("a") == need
+
+
+@pytest.mark.parametrize(
+    "counts", [[100, 900, 400, 400], [100, 100, 400, 100], [400, 400, 400, 400], [500, 500, 400, 400], [0, 0, 0, 0]]
+)
+def test_a_need_that_others_disturbed_is_not_believed(counts: list[int]) -> None:
+    told = iter(counts)
+    assert measure_need(lambda side: next(told) << 20, 64) is None
 
 
 def test_a_gpu_is_found_by_part_of_its_name() -> None:

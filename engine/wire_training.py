@@ -296,16 +296,38 @@ def parse_config(text: str, source: str) -> TrainingConfig:
 
 def config_from_tree(tree: dict[str, Any], source: str) -> TrainingConfig:
     """Nested dictionaries, as tomllib reads them -> configuration, checked."""
+    config = _config_of(tree, source)
+    _refuse_endless(msgspec.to_builtins(config), "", source)
+    check_config(config, source)
+    return config
+
+
+def whole_tree(tree: dict[str, Any], source: str) -> dict[str, Any]:
+    """The same with every default filled in, as `format_config` would write it: what `override` may change."""
+    return _without_nothing(msgspec.to_builtins(_config_of(tree, source)))
+
+
+def _without_nothing(table: dict[str, Any]) -> dict[str, Any]:
+    """TOML has no word for nothing: a stage without an adversarial part has no such key."""
+    filled: dict[str, Any] = {}
+    for key, value in table.items():
+        if isinstance(value, dict):
+            filled[key] = _without_nothing(value)
+        elif isinstance(value, list):
+            filled[key] = [_without_nothing(item) if isinstance(item, dict) else item for item in value]
+        elif value is not None:
+            filled[key] = value
+    return filled
+
+
+def _config_of(tree: dict[str, Any], source: str) -> TrainingConfig:
     _refuse_unknown_keys(tree, TrainingConfig, "", source)
     try:
-        config = msgspec.convert(tree, TrainingConfig)
+        return msgspec.convert(tree, TrainingConfig)
     except msgspec.ValidationError as error:
         what, _, place = str(error).partition(" - at ")
         key = place.strip("`").removeprefix("$.") or "the whole"
         raise PellucidError(Code.CONFIG, f"{source}: {key}: {what}.", source=source, key=key) from error
-    _refuse_endless(msgspec.to_builtins(config), "", source)
-    check_config(config, source)
-    return config
 
 
 def check_config(config: TrainingConfig, source: str) -> None:

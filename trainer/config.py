@@ -19,6 +19,7 @@ from engine.wire_training import (
     format_config,
     override,
     presets_folder,
+    whole_tree,
 )
 
 
@@ -31,11 +32,13 @@ def load_config(
 ) -> TrainingConfig:
     """`preset_or_file`: name of a preset or path of a TOML file; `assignments`: key.path=value, applied in order;
     `data`, `validation`: folders that replace data.train and validation.folders. Relative paths in the file are
-    relative to the working directory."""
+    relative to the working directory. Assignments change the whole configuration, defaults included."""
     path = _find(preset_or_file)
     text = read_text(path)
     source = path.name
     tree = parse_toml(text, source)
+    if assignments:
+        tree = whole_tree(tree, source)
     for assignment in assignments:
         override(tree, assignment)
     # Made absolute, since a run outlives the directory it was started in.

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -96,6 +97,30 @@ def test_overrides_read_as_toml_and_fall_back_to_text(tmp_path: Path) -> None:
     assert (config.data.batch, config.name, config.validation.metrics, config.seed) == (8, "my run", ["psnr"], 7)
     assert config.stages[0].losses == [LossConfig(kind="l2")]
     assert config.data.train == [str(tmp_path)]
+
+
+@pytest.mark.parametrize(
+    ("text", "assignment", "wanted"),
+    [
+        ("", "stages.0.iterations=3", lambda c: c.stages[0].iterations == 3),
+        ("", "stages.0.losses.0.kind=l2", lambda c: [loss.kind for loss in c.stages[0].losses] == ["l2"]),
+        ("", "stages.0.gan.weight=0.5", lambda c: c.stages[0].gan == GanConfig(weight=0.5)),
+        ("[[stages]]\n[[stages]]", "stages.1.ema=0", lambda c: [stage.ema for stage in c.stages] == [0.999, 0.0]),
+        ("[model]", "model.arguments.features=8", lambda c: c.model.arguments == {"features": 8}),
+        ("[[stages]]\n[stages.gan]", "seed=7", lambda c: c.seed == 7 and c.stages[0].gan == GanConfig()),
+    ],
+)
+def test_assignments_reach_what_a_configuration_leaves_to_its_defaults(
+    text: str, assignment: str, wanted: Callable[[TrainingConfig], bool], tmp_path: Path
+) -> None:
+    (tmp_path / "mine.toml").write_text(text)
+    assert wanted(load_config(str(tmp_path / "mine.toml"), [assignment]))
+    assert load_config(str(tmp_path / "mine.toml"), ["name=training"]) == load_config(str(tmp_path / "mine.toml"))
+
+
+def test_a_configuration_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_bytes(b"\xef\xbb\xbfseed = 7\n")
+    assert load_config(str(tmp_path / "mine.toml")).seed == 7
 
 
 def test_a_preset_nearly_named_is_offered() -> None:

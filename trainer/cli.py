@@ -109,6 +109,12 @@ def run_train(arguments: argparse.Namespace, out: Output) -> int:
                 "A resumed run keeps its configuration: --resume stands alone.",
                 "Start a new run to change something.",
             )
+        if arguments.bench:
+            raise PellucidError(
+                Code.USAGE,
+                "--bench times a configuration, and a run that is resumed only trains.",
+                f"Time it without its run: pellucid train {find_run(arguments.resume) / 'config.toml'} --bench",
+            )
         folder = find_run(arguments.resume)
     else:
         if not arguments.config:
@@ -471,6 +477,7 @@ def _add_runs(subparsers: Subparsers) -> None:
     export = actions.add_parser("export", help="write the curves as CSV, PNG or TensorBoard events")
     export.add_argument("name", metavar="RUN", help="its folder, or its name in the list")
     export.add_argument("-o", "--output", metavar="FILE", required=True, help=".csv, .png, or a folder for TensorBoard")
+    export.add_argument("--overwrite", action="store_true", help="replace a file that is there")
     export.set_defaults(run=run_export)
 
 
@@ -535,7 +542,9 @@ def _shown(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def _command(name: str, command: Command, out: Output, done: str) -> int:
+def _command(name: str, command: Command, out: Output, done: str, paused: str) -> int:
+    """`done`: what is said, `paused`: the same where the run is paused."""
+    from trainer.curves import read_story
     from trainer.rundir import RunFolder
 
     run = RunFolder(find_run(name))
@@ -544,53 +553,89 @@ def _command(name: str, command: Command, out: Output, done: str) -> int:
         raise PellucidError(
             Code.USAGE, f"Nothing works on the run {run.path}.", f"Start it again: pellucid train --resume {run.path}"
         )
+    state = read_story(event for event, _ in run.events()).state
     number = run.send(command)
-    out.say(done)
-    out.line({"run": str(run.path), "command": type(command).__name__, "number": number, "pid": owner.pid})
+    out.say(paused if state == "paused" else done)
+    out.line(
+        {
+            "run": str(run.path),
+            "command": type(command).__name__,
+            "number": number,
+            "pid": owner.pid,
+            "paused": state == "paused",
+        }
+    )
     return DONE
 
 
 def run_pause(arguments: argparse.Namespace, out: Output) -> int:
-    return _command(arguments.name, PauseRun(), out, "It will pause after its step.")
+    return _command(arguments.name, PauseRun(), out, "It will pause after its step.", "It is paused already.")
 
 
 def run_resume(arguments: argparse.Namespace, out: Output) -> int:
+    from trainer.curves import read_story
     from trainer.rundir import RunFolder
 
-    path = find_run(arguments.name).resolve()
-    if RunFolder(path).owner() is None:
-        return _detach(path, out)
-    return _command(arguments.name, ContinueRun(), out, "It goes on.")
+    run = RunFolder(find_run(arguments.name).resolve())
+    if run.owner() is not None:
+        return _command(arguments.name, ContinueRun(), out, "It works already.", "It goes on.")
+    story = read_story(event for event, _ in run.events())
+    if story.state == "finished":
+        models = sorted(str(file) for file in run.models.glob("*.safetensors"))
+        out.say(f"The run {run.path} is finished: there is nothing left of its {story.iterations} iterations.")
+        if models:
+            out.say(f"To train on, begin a new run with its model: --set model.start={models[0]}")
+        out.line({"run": str(run.path), "pid": None, "state": "finished"})
+        return DONE
+    return _detach(run.path, out)
 
 
 def run_stop(arguments: argparse.Namespace, out: Output) -> int:
-    return _command(arguments.name, StopRun(), out, "It will save and end after its step.")
+    return _command(arguments.name, StopRun(), out, "It will save and end after its step.", "It will end.")
 
 
 def run_save(arguments: argparse.Namespace, out: Output) -> int:
-    return _command(arguments.name, SaveNow(), out, "It will save after its step.")
+    done = "It will save after its step."
+    return _command(arguments.name, SaveNow(), out, done, "It is paused, and will save when it goes on.")
 
 
 def run_export(arguments: argparse.Namespace, out: Output) -> int:
-    from trainer.curves import read_story, write_csv, write_png, write_tensorboard
+    from trainer.curves import read_story, tensorboard_file, write_csv, write_png, write_tensorboard
     from trainer.rundir import RunFolder
 
-    story = read_story(event for event, _ in RunFolder(find_run(arguments.name)).events())
-    target = Path(arguments.output).expanduser()
+    run = RunFolder(find_run(arguments.name))
+    story = read_story(event for event, _ in run.events())
     if not story.progress and not story.validations:
-        raise PellucidError(Code.USAGE, f"The run {arguments.name} has no curve yet.", "Wait for its first progress.")
-    match target.suffix.lower():
-        case ".csv":
-            write_csv(story, target)
-        case ".png":
-            write_png(story, target)
-        case "":
-            target = write_tensorboard(story, target)
-        case other:
-            raise PellucidError(Code.USAGE, f"Curves cannot be written as {other}.", "Use .csv, .png, or a folder.")
+        hint = "Wait for its first progress."
+        if run.owner() is None:
+            why = f": {story.sentence}" if story.sentence else "."
+            hint = f"It ended before its first progress{why}" if story.started else "It was never started."
+        raise PellucidError(Code.USAGE, f"The run {arguments.name} has no curve yet.", hint)
+    target = Path(arguments.output).expanduser()
+    kind = "" if _names_folder(arguments.output) else target.suffix.lower()
+    writers = {".csv": write_csv, ".png": write_png, "": write_tensorboard}
+    if kind not in writers:
+        raise PellucidError(
+            Code.USAGE,
+            f"Curves cannot be written as {kind}.",
+            "Use .csv, .png, or a folder for TensorBoard, with a / behind its name.",
+        )
+    if not kind:
+        target = tensorboard_file(story, target)
+    if target.exists() and not arguments.overwrite:
+        raise PellucidError(
+            Code.FILE_UNWRITABLE, f"{target} is there already.", "Add --overwrite to replace it.", path=str(target)
+        )
+    writers[kind](story, target)
     out.say(f"Written: {target}")
     out.line({"run": arguments.name, "file": str(target), "points": len(story.progress)})
     return DONE
+
+
+def _names_folder(output: str) -> bool:
+    """A folder may have a dot in its name: a version, say. Letters alone behind the last one are the kind of a file."""
+    path = Path(output).expanduser()
+    return output.endswith(("/", os.sep)) or path.is_dir() or not path.suffix[1:].isalpha()
 
 
 # ------------------------------------------------------------------------------------------------------------ watch

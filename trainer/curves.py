@@ -11,7 +11,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from engine.whole_file import write_whole
+from engine.whole_file import make_folder, write_whole
 from engine.wire_training import (
     Continued,
     Event,
@@ -69,9 +69,9 @@ class Story:
             case Warned():
                 self.warnings.append(event.text)
             case Paused():
-                self.state = "paused"
+                self.state, self.iteration = "paused", event.iteration
             case Continued():
-                self.state = "running"
+                self.state, self.iteration = "running", event.iteration
             case Finished():
                 self.state, self.iteration, self.seconds_left = "finished", event.iteration, 0.0
             case Stopped():
@@ -191,9 +191,18 @@ def _plot(
     draw.text((x1 - 50, y1 + 6), str(last), fill="#555555")
 
 
-def write_tensorboard(story: Story, folder: Path) -> Path:
+def tensorboard_file(story: Story, folder: Path) -> Path:
+    """The event file of a run, named by its start as TensorBoard names them."""
+    return folder / f"events.out.tfevents.{int(_begun(story))}.pellucid"
+
+
+def _begun(story: Story) -> float:
+    return story.started.time if story.started is not None else 0.0
+
+
+def write_tensorboard(story: Story, path: Path) -> None:
     """One event file with every series as scalars."""
-    begun = story.started.time if story.started is not None else 0.0
+    begun = _begun(story)
     records = [_field(1, 1, struct.pack("<d", begun)) + _field(3, 2, b"brain.Event:2")]
     times = {event.iteration: event.time for event in story.progress}
     times.update({event.iteration: event.time for event in story.validations})
@@ -207,11 +216,9 @@ def write_tensorboard(story: Story, folder: Path) -> Path:
                 + _field(5, 2, summary)
             )
             records.append(event)
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"events.out.tfevents.{int(begun)}.pellucid"
+    make_folder(path.parent)
     content = b"".join(_framed(record) for record in records)
     write_whole(path, lambda temporary: temporary.write_bytes(content))
-    return path
 
 
 def _varint(value: int) -> bytes:

@@ -158,9 +158,11 @@ def reduce(run: Run, event: training.Event) -> Run:
         case training.Warned():
             return _say(run, event, "warned", event.text, tone="warning")
         case training.Paused():
-            return _say(replace(run, status="paused"), event, "paused", f"{event.iteration}")
+            paused = replace(run, status="paused", iteration=event.iteration)
+            return _say(paused, event, "paused", f"{event.iteration}")
         case training.Continued():
-            return _say(replace(run, status="running"), event, "continued", f"{event.iteration}")
+            continued = replace(run, status="running", iteration=event.iteration)
+            return _say(continued, event, "continued", f"{event.iteration}")
         case training.Finished():
             done = replace(run, status="finished", iteration=event.iteration, seconds_left=None)
             return _say(done, event, "finished", f"{event.iteration}", tone="good")

@@ -52,6 +52,13 @@ def test_points_beyond_a_roll_back_or_a_resumption_are_void() -> None:
     assert [sentence.kind for sentence in run.sentences] == ["started", "rolled-back", "resumed"]
 
 
+def test_a_paused_run_stands_where_it_paused() -> None:
+    run = runs.reduce(runs.reduce(runs.fresh(), started()), training.Paused(time=1.0, iteration=384))
+    assert (run.status, run.iteration) == ("paused", 384)
+    run = runs.reduce(run, training.Continued(time=1.0, iteration=384))
+    assert (run.status, run.iteration) == ("running", 384)
+
+
 def test_a_series_grows_and_is_cut_like_a_list() -> None:
     series, plain = runs.Series(), []
     for n in range(1000):

@@ -7,8 +7,18 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from engine.wire_training import Event, Finished, Progress, RolledBack, RunFailed, RunStarted, Validated
-from trainer.curves import _masked_crc, read_story, write_csv, write_png, write_tensorboard
+from engine.wire_training import (
+    Continued,
+    Event,
+    Finished,
+    Paused,
+    Progress,
+    RolledBack,
+    RunFailed,
+    RunStarted,
+    Validated,
+)
+from trainer.curves import _masked_crc, read_story, tensorboard_file, write_csv, write_png, write_tensorboard
 from trainer.text_plot import BLOCKS, chart, draw_story, stretch_means
 
 
@@ -55,6 +65,14 @@ def test_a_failure_is_the_state_and_its_sentence() -> None:
     failure = RunFailed(time=1.0, iteration=3, code="config", message="No.", hint="Try.")
     story = read_story([started(0), failure])
     assert (story.state, story.sentence) == ("failed", "No. Try.")
+
+
+def test_a_paused_run_stands_where_it_paused() -> None:
+    paused = Paused(time=1.0, iteration=384)
+    story = read_story([started(0, False), paused])
+    assert (story.state, story.iteration) == ("paused", 384)
+    story = read_story([started(0, False), paused, Continued(time=1.0, iteration=384)])
+    assert (story.state, story.iteration) == ("running", 384)
 
 
 def test_csv_has_a_row_an_iteration_and_a_column_a_series(tmp_path: Path) -> None:
@@ -107,7 +125,9 @@ def read_fields(data: bytes) -> dict[int, bytes | int]:
 
 
 def test_tensorboard_files_hold_every_point(tmp_path: Path) -> None:
-    path = write_tensorboard(read_story(STORY), tmp_path / "tb")
+    story = read_story(STORY)
+    path = tensorboard_file(story, tmp_path / "tb")
+    write_tensorboard(story, path)
     data, place, points = path.read_bytes(), 0, []
     while place < len(data):
         (length,) = struct.unpack_from("<Q", data, place)

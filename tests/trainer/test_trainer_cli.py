@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from engine.models.files import read_model
-from engine.wire_training import Paused, Progress, RunStarted, SaveConfig
-from tests.trainer.tiny import draw_picture
+from engine.wire_training import Finished, Paused, Progress, RunFailed, RunStarted, encode_event
+from tests.trainer.tiny import draw_picture, tiny_config
 from trainer.cli import main, spoken_time
-from trainer.rundir import RunFolder
+from trainer.rundir import RunFolder, RunOwner
 
 TINY = [
     "model.arguments={features=8,convolutions=2}",
@@ -108,6 +108,7 @@ def test_a_dry_run_shows_everything_and_leaves_nothing(pellucid: Run, photos: Pa
         (["train", "quick-try", "--set", "model.start=photo-compakt"], 1, "photo-compact"),
         (["train", "s0", "--set", "model.start=photo-compact"], 1, "a compact with"),
         (["train", "--resume", "nowhere"], 1, "no run nowhere"),
+        (["train", "--resume", "{run}", "--bench"], 2, "--bench times a configuration"),
         (["runs", "pause", "nowhere"], 1, "no run nowhere"),
         (["watch", "nowhere"], 1, "no run nowhere"),
         (["dataset", "check", "/absent-folder"], 1, "no folder"),
@@ -120,8 +121,10 @@ def test_a_dry_run_shows_everything_and_leaves_nothing(pellucid: Run, photos: Pa
     ],
 )
 def test_wrong_words_end_in_a_sentence(
-    words: list[str], code: int, said: str, photos: Path, capsys: pytest.CaptureFixture[str]
+    words: list[str], code: int, said: str, photos: Path, runs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    RunFolder(runs / "r").create(tiny_config(photos))
+    words = [word.format(run=runs / "r") for word in words]
     if "model.architecture" in " ".join(words):
         words = [*words, "--data", str(photos)]
     assert main(words) == code
@@ -154,6 +157,19 @@ def test_runs_are_listed_shown_and_exported(pellucid: Run, photos: Path, runs: P
         assert (tmp_path / target).stat().st_size > 100
     assert pellucid("runs", "export", name, "-o", str(tmp_path / "tb"))[0] == 0
     assert len(list((tmp_path / "tb").iterdir())) == 1
+    # Nothing is replaced without being asked to.
+    (tmp_path / "photo.png").write_bytes(b"a photograph")
+    for target in ("photo.png", "c.csv", "tb"):
+        code, lines = pellucid("runs", "export", name, "-o", str(tmp_path / target))
+        assert code == 1
+        assert "there already" in str(lines[-1]["message"])
+    assert (tmp_path / "photo.png").read_bytes() == b"a photograph"
+    assert pellucid("runs", "export", name, "-o", str(tmp_path / "c.csv"), "--overwrite")[0] == 0
+    assert pellucid("runs", "export", name, "-o", str(tmp_path / "tb"), "--overwrite")[0] == 0
+    # A folder may have a dot in its name.
+    for folder in ("logs-v1.2", "logs.old/"):
+        assert pellucid("runs", "export", name, "-o", f"{tmp_path}/{folder}")[0] == 0
+        assert len(list((tmp_path / folder).iterdir())) == 1
     assert pellucid("runs", "export", name, "-o", str(tmp_path / "c.xls"))[0] == 2
     code, lines = pellucid("watch", name)
     assert code == 0
@@ -178,7 +194,9 @@ def test_a_detached_run_is_paused_woken_saved_and_stopped(pellucid: Run, photos:
     wait_until(lambda: any(isinstance(event, Progress) for event, _ in run.events()))
     assert pellucid("runs", "pause", str(path))[0] == 0
     wait_until(lambda: any(isinstance(event, Paused) for event, _ in run.events()))
-    assert pellucid("runs", "show", str(path))[1][-1]["state"] == "paused"
+    shown = pellucid("runs", "show", str(path))[1][-1]
+    paused_at = next(event.iteration for event, _ in run.events() if isinstance(event, Paused))
+    assert (shown["state"], shown["iteration"]) == ("paused", paused_at)
     count = len(list(run.events()))
     time.sleep(0.5)
     assert len(list(run.events())) == count
@@ -205,6 +223,49 @@ def test_a_detached_run_is_paused_woken_saved_and_stopped(pellucid: Run, photos:
     wait_until(lambda: run.owner() is None)
 
 
+def test_commands_to_a_paused_run_say_when_they_will_be_heard(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = RunFolder(tmp_path / "runs" / "r")
+    run.create(tiny_config(photos))
+    with RunOwner(run) as owner:
+        owner.append(started(8))
+        assert main(["runs", "save", "r"]) == 0
+        assert "after its step" in capsys.readouterr().out
+        owner.append(Paused(time=1.0, iteration=5))
+        assert main(["runs", "save", "r"]) == 0
+        assert "will save when it goes on" in capsys.readouterr().out
+        assert main(["runs", "pause", "r"]) == 0
+        assert "paused already" in capsys.readouterr().out
+        assert main(["runs", "resume", "r"]) == 0
+        assert "It goes on." in capsys.readouterr().out
+
+
+def test_a_finished_run_is_not_started_again_but_says_how_to_go_on(pellucid: Run, photos: Path, tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "runs" / "r")
+    run.create(tiny_config(photos))
+    (run.models / "tiny.safetensors").write_bytes(b"")
+    run.events_file.write_bytes(
+        b"".join(encode_event(event) for event in (started(8), Finished(time=1.0, iteration=8, seconds=1.0)))
+    )
+    before = run.events_file.read_bytes()
+    assert pellucid("runs", "resume", "r") == (0, [{"run": str(run.path.resolve()), "pid": None, "state": "finished"}])
+    assert run.events_file.read_bytes() == before
+
+
+def test_curves_of_a_run_that_ended_early_are_not_waited_for(pellucid: Run, photos: Path, tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "runs" / "r")
+    run.create(tiny_config(photos))
+    words = ["runs", "export", "r", "-o", str(tmp_path / "c.csv")]
+    assert pellucid(*words)[1][-1]["hint"] == "It was never started."
+    failure = RunFailed(time=1.0, iteration=0, code="config", message="No.", hint="Try.")
+    run.events_file.write_bytes(encode_event(started(8)) + encode_event(failure))
+    assert pellucid(*words)[1][-1]["hint"] == "It ended before its first progress: No. Try."
+    with RunOwner(run) as owner:
+        owner.append(started(8))
+        assert pellucid(*words)[1][-1]["hint"] == "Wait for its first progress."
+
+
 def test_a_detached_run_that_cannot_start_says_why_at_once(pellucid: Run, photos: Path, tmp_path: Path) -> None:
     path = tmp_path / "r"
     words = ["train", "quick-try", "--data", str(photos), "--run", str(path), "--detach", "--nice", "0", *SETTINGS]
@@ -213,21 +274,18 @@ def test_a_detached_run_that_cannot_start_says_why_at_once(pellucid: Run, photos
     assert "cuda:7" in str(lines[-1]["message"])
 
 
-def test_a_run_whose_process_vanished_is_called_interrupted(pellucid: Run, photos: Path, tmp_path: Path) -> None:
-    from tests.trainer.tiny import tiny_config
-
-    run = RunFolder(tmp_path / "runs" / "gone")
-    config = tiny_config(photos)
-    run.create(config)
-    started = RunStarted(
-        time=1.0, pid=1, version="0", resumed=False, iteration=0, images=0, iterations=8, device="cpu",
+def started(iterations: int) -> RunStarted:
+    return RunStarted(
+        time=1.0, pid=1, version="0", resumed=False, iteration=0, images=0, iterations=iterations, device="cpu",
         precision="fp32", threads=1, workers=0, processes=1, parameters=1, pictures=1,
     )  # fmt: skip
-    from engine.wire_training import encode_event
 
-    run.events_file.write_bytes(encode_event(started))
+
+def test_a_run_whose_process_vanished_is_called_interrupted(pellucid: Run, photos: Path, tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "runs" / "gone")
+    run.create(tiny_config(photos))
+    run.events_file.write_bytes(encode_event(started(8)))
     assert pellucid("runs", "show", "gone")[1][-1]["state"] == "interrupted"
-    assert config.save == SaveConfig(every=3)
 
 
 def test_the_dataset_check_reports_and_judges(pellucid: Run, photos: Path) -> None:

@@ -75,6 +75,9 @@ def _add_train(subparsers: Subparsers) -> None:
     parser.add_argument("--resume", metavar="RUN", help="go on with a run")
     parser.add_argument("--detach", action="store_true", help="train in a process of its own and return at once")
     parser.add_argument(
+        "--prepare", action="store_true", help="make the run's folder and start nothing: for torchrun, or for later"
+    )
+    parser.add_argument(
         "--nice",
         type=int,
         choices=range(20),
@@ -102,12 +105,17 @@ def run_train(arguments: argparse.Namespace, out: Output) -> int:
             rows.append((name, description))
         out.table(rows, ("preset", "what it trains"))
         return DONE
+    _refuse_several(arguments, ("dry_run", "bench", "prepare", "detach"))
     if arguments.resume:
         if arguments.config or arguments.set or arguments.data or arguments.validation or arguments.folder:
             raise PellucidError(
                 Code.USAGE,
                 "A resumed run keeps its configuration: --resume stands alone.",
                 "Start a new run to change something.",
+            )
+        if arguments.prepare:
+            raise PellucidError(
+                Code.USAGE, "--prepare makes a new run, and --resume goes on with one.", "Leave one out."
             )
         if arguments.bench:
             raise PellucidError(
@@ -138,10 +146,23 @@ def run_train(arguments: argparse.Namespace, out: Output) -> int:
         from trainer.rundir import RunFolder
 
         return _dry_run(RunFolder(folder).config(), out)
+    if arguments.prepare:
+        out.say(f"Prepared: {folder}")
+        out.say(f"Start it: pellucid train --resume {folder}")
+        out.say(f"By several processes: torchrun --nproc-per-node N -m trainer.worker {folder}")
+        out.line({"run": str(folder), "state": "new"})
+        return DONE
     if arguments.detach:
         return _detach(folder, out, DETACHED_NICENESS if arguments.nice is None else arguments.nice)
     give_way(arguments.nice or 0)
     return _train_here(folder, out)
+
+
+def _refuse_several(arguments: argparse.Namespace, names: Sequence[str]) -> None:
+    """Options of which each one says what is to be done."""
+    given = [f"--{name.replace('_', '-')}" for name in names if getattr(arguments, name)]
+    if len(given) > 1:
+        raise PellucidError(Code.USAGE, f"{given[0]} and {given[1]} contradict each other.", "Leave one out.")
 
 
 def _preset_description(name: str) -> str:

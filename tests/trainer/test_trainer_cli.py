@@ -109,6 +109,9 @@ def test_a_dry_run_shows_everything_and_leaves_nothing(pellucid: Run, photos: Pa
         (["train", "s0", "--set", "model.start=photo-compact"], 1, "a compact with"),
         (["train", "--resume", "nowhere"], 1, "no run nowhere"),
         (["train", "--resume", "{run}", "--bench"], 2, "--bench times a configuration"),
+        (["train", "--resume", "{run}", "--prepare"], 2, "--prepare makes a new run"),
+        (["train", "quick-try", "--dry-run", "--prepare"], 2, "--dry-run and --prepare contradict each other"),
+        (["train", "quick-try", "--bench", "--detach"], 2, "--bench and --detach contradict each other"),
         (["runs", "pause", "nowhere"], 1, "no run nowhere"),
         (["watch", "nowhere"], 1, "no run nowhere"),
         (["dataset", "check", "/absent-folder"], 1, "no folder"),
@@ -139,6 +142,18 @@ def test_a_run_is_never_overwritten(pellucid: Run, photos: Path, tmp_path: Path)
     code, lines = pellucid(*words)
     assert code == 2
     assert "already holds a run" in str(lines[-1]["message"])
+
+
+def test_a_prepared_run_waits_until_it_is_started(pellucid: Run, photos: Path, tmp_path: Path) -> None:
+    path = tmp_path / "r"
+    words = ["train", "quick-try", "--data", str(photos), "--run", str(path), "--prepare", *SETTINGS]
+    assert pellucid(*words) == (0, [{"run": str(path), "state": "new"}])
+    run = RunFolder(path)
+    assert run.config().iterations == 6
+    assert not run.events_file.exists()
+    assert pellucid("runs", "show", str(path))[1][-1]["state"] == "new"
+    code, lines = pellucid("train", "--resume", str(path))
+    assert (code, lines[-1]["state"], lines[-1]["iteration"]) == (0, "finished", 6)
 
 
 def test_runs_are_listed_shown_and_exported(pellucid: Run, photos: Path, runs: Path, tmp_path: Path) -> None:

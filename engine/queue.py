@@ -192,10 +192,11 @@ class RestoreQueue:
         work: _Work | None = None
         try:
             self.check(name)
-            session = self._restorer.session_for(job.model, options, bulk=True)
+            notices: list[str] = []
+            session = self._restorer.session_for(job.model, options, bulk=True, notice=notices.append)
             work = _Work(job, session.info, Result(job), self._shown(job))
             self._send(_accepted(work))
-            for text in work.result.notices:
+            for text in (*notices, *work.result.notices):
                 self._send(Notice(job=name, text=text))
             size = job.width, job.height
             rows_onward = partial(self._hand_over, work)

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from engine.errors import Code, PellucidError
+from engine.errors import Code, OutOfMemory, PellucidError
 from engine.finish import Sink, join_alpha, mix_original, resize, to_grey
 from engine.image.buffer import ImageBuffer, Metadata
 from engine.image.colour import round_samples, to_srgb
@@ -159,11 +160,30 @@ class Restorer:
             self._halves[key] = model, weights_hash(model.weights)
         return self._halves[key]
 
-    def session_for(self, model: Model, options: RestoreOptions, bulk: bool = False) -> Session:
-        """A session with this model's weights in it. Models of one architecture share a session, one at a time.
+    def session_for(
+        self,
+        model: Model,
+        options: RestoreOptions,
+        bulk: bool = False,
+        notice: Callable[[str], None] = lambda text: None,
+    ) -> Session:
+        """A session with this model's weights in it. Models of one architecture share a session, one at a time. Where a
+        GPU has too little memory even for the model, it is the CPU's, and `notice` is told.
 
         bulk: for whole pictures, where speed counts more than a quick change of weights.
         """
+        try:
+            session = self._session(model, options, bulk)
+            return AugmentedSession(session) if options.tta else session
+        except OutOfMemory as shortage:
+            if options.device == "cpu":
+                raise
+            notice(f"{shortage.message} The CPU restores instead.")
+        precision = options.precision if options.precision == "fp32" else ""
+        on_cpu = msgspec.structs.replace(options, backend="", device="cpu", precision=precision)
+        return self.session_for(model, on_cpu, bulk)
+
+    def _session(self, model: Model, options: RestoreOptions, bulk: bool) -> Session:
         card = model.card
         key = (
             card.architecture,
@@ -184,7 +204,7 @@ class Restorer:
         elif loaded is not model:
             session.set_weights(model.weights)
         self._sessions[key] = session, model
-        return AugmentedSession(session) if options.tta else session
+        return session
 
     def close(self) -> None:
         for session, _ in self._sessions.values():

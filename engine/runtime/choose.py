@@ -7,7 +7,7 @@ import importlib.util
 import sys
 from typing import cast
 
-from engine.errors import Code, PellucidError
+from engine.errors import Code, OutOfMemory, PellucidError
 from engine.models.arch import find_architecture
 from engine.models.arch.architecture import nearest_name_hint
 from engine.models.card import Card
@@ -129,6 +129,8 @@ def _open_torch(model: Model, device: str, precision: str, backend: str, bulk: b
 
 def _open_gpus(model: Model, devices: list[str], precision: str, backend: str) -> Session:
     from engine.runtime.fleet import FleetSession, Member
+    from engine.runtime.memory import let_go
+    from engine.runtime.pipeline import PipelinedSession
     from engine.runtime.tensorrt_session import accelerated
     from engine.runtime.torch_cuda import open_torch_cuda
     from engine.runtime.torch_device import find_cuda_device
@@ -140,11 +142,21 @@ def _open_gpus(model: Model, devices: list[str], precision: str, backend: str) -
         # One precision for all: a picture is not made of two.
         offered = [supported_precisions(device) for device in found]
         precision = next(one for one in offered[0] if one not in bad and all(one in others for others in offered))
-    members: list[Member] = []
+    opened: list[PipelinedSession] = []
+    shortages: list[OutOfMemory] = []
     for device in found:
-        session = open_torch_cuda(model, device=device, precision=cast(Precision, precision))
-        narrow_by_tensorrt = backend != "torch" and precision != "fp32"
-        members.append(accelerated(session, model, backend) if narrow_by_tensorrt else session)
+        try:
+            opened.append(open_torch_cuda(model, device=device, precision=cast(Precision, precision)))
+        except OutOfMemory as shortage:
+            shortages.append(let_go(shortage))
+    if not opened:
+        raise shortages[0]
+    for left_out in shortages:
+        opened[0].say(f"{left_out.message} It takes no part.")
+    narrow_by_tensorrt = backend != "torch" and precision != "fp32"
+    members: list[Member] = [
+        accelerated(session, model, backend) if narrow_by_tensorrt else session for session in opened
+    ]
     return members[0] if len(members) == 1 else FleetSession(members)
 
 

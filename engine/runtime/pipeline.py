@@ -288,6 +288,8 @@ class PipelinedSession:
                 order.work()
         except BaseException as failure:
             order.failure = failure
+        if is_shortage(order.failure):
+            order.failure = OutOfMemory(f'{self.device.name} has too little memory for the model "{self._card.name}".')
         order.done.set()
 
     def _start(self, group: list[_Request]) -> None:

@@ -90,8 +90,9 @@ def largest_host_side(free: int, scale: int, waiting: int) -> int:
     return max(SIDES[0], int(side))
 
 
-def measure_need(peak: Callable[[int], int | None], largest: float) -> MemoryNeed | None:
-    """peak(side): bytes that one square tile takes at its worst, None where that cannot be counted.
+def measure_need(peak: Callable[[int], int | None], largest: Callable[[], float]) -> MemoryNeed | None:
+    """peak(side): bytes that one square tile takes at its worst, None where that cannot be counted. largest(): elements
+    of the largest tensor for every input pixel.
 
     Others who work on the device are counted too: what does not come out the same twice, and more for the larger tile,
     is not believed."""
@@ -100,7 +101,7 @@ def measure_need(peak: Callable[[int], int | None], largest: float) -> MemoryNee
         return None
     first, second = (side * side for side in _PROBE_SIDES)
     slope = (large - small) / (second - first)
-    return MemoryNeed(slope, largest, max(0.0, large - slope * second))
+    return MemoryNeed(slope, largest(), max(0.0, large - slope * second))
 
 
 def _steady(once: int | None, again: int | None) -> int | None:

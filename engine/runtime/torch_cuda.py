@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.errors import Code, PellucidError
+from engine.errors import Code, OutOfMemory, PellucidError
 from engine.models.blend import COUNTERS, NEVER_NEGATIVE, BlendedWeights
 from engine.models.model import Model, Weights
 from engine.runtime.halo import halo_of
@@ -23,12 +23,17 @@ from engine.runtime.tile_choice import (
 )
 from engine.runtime.torch_device import ALONE, CudaDevice, Device
 from engine.runtime.torch_eager import NAME, estimated_bytes_per_pixel
-from engine.runtime.torch_network import TorchNetwork, load_torch
+from engine.runtime.torch_network import TorchNetwork, is_shortage, load_torch
 
 
 def open_torch_cuda(model: Model, *, device: str, precision: Precision) -> PipelinedSession:
-    """device: "cuda", "cuda:N" or part of a GPU's name."""
-    return pipelined_torch_session(model, CudaDevice(device), precision)
+    """device: "cuda", "cuda:N" or part of a GPU's name. Raises OutOfMemory where not even the network fits."""
+    try:
+        return pipelined_torch_session(model, CudaDevice(device), precision)
+    except RuntimeError as failure:
+        if not is_shortage(failure):
+            raise
+    raise OutOfMemory(f'{device} has too little memory for the model "{model.card.name}".')
 
 
 def pipelined_torch_session(model: Model, device: Device, precision: Precision) -> PipelinedSession:
@@ -57,25 +62,36 @@ def pipelined_torch_session(model: Model, device: Device, precision: Precision) 
 
 
 def memory_need(network: TorchNetwork, device: Device, structure: str) -> MemoryNeed:
-    """Of one tile, its buffers included: measured once for this network, precision, GPU and torch."""
-    torch = load_torch()
-    buffers = SLOTS * 12.0 * (1 + network.scale**2)
-    key = f"{structure} {network.precision} {device.title} torch {torch.__version__}"
+    """Of one tile, its buffers included: measured once for this network, precision, GPU and torch, or estimated where
+    that cannot be."""
+    key = f"{structure} {network.precision} {device.title} torch {load_torch().__version__}"
     need = known_need(key)
     if need is None:
-
-        def peak(side: int) -> int | None:
-            picture = torch.zeros((1, 3, side, side), device=device.torch_device)
-            network(picture)  # what is allocated once and for all is not the tile's
-            return device.peak_of(lambda: network(picture))
-
-        largest = largest_tensor(network)
-        need = None if device.torch_device.type == "cpu" else measure_need(peak, largest)
+        need = _measured_need(network, device)
         if need is None:
-            need = MemoryNeed(estimated_bytes_per_pixel(network.scale, network.precision), largest)
+            scale = network.scale
+            need = MemoryNeed(estimated_bytes_per_pixel(scale, network.precision), 64.0 * max(4, scale) ** 2)
         else:
             remember_need(key, need)
+    buffers = SLOTS * 12.0 * (1 + network.scale**2)
     return MemoryNeed(need.per_pixel + buffers, need.largest, need.fixed)
+
+
+def _measured_need(network: TorchNetwork, device: Device) -> MemoryNeed | None:
+    """None where nobody counts, or where the memory is short even for this."""
+    torch = load_torch()
+
+    def peak(side: int) -> int | None:
+        picture = torch.zeros((1, 3, side, side), device=device.torch_device)
+        return device.peak_of(lambda: network(picture))
+
+    try:
+        return measure_need(peak, lambda: largest_tensor(network))
+    except RuntimeError as failure:
+        if not is_shortage(failure):
+            raise
+    device.release_memory()
+    return None
 
 
 def largest_tensor(network: TorchNetwork) -> float:

@@ -77,7 +77,8 @@ class Device(Protocol):
         ...
 
     def peak_of(self, work: Callable[[], object]) -> int | None:
-        """The most bytes that `work` holds at once beyond what was held before; None where nobody counts."""
+        """The most bytes that `work` holds at once beyond what was held before, and beyond what only its first run
+        takes; None where nobody counts."""
         ...
 
 
@@ -164,6 +165,7 @@ class CudaDevice:
     def peak_of(self, work: Callable[[], object]) -> int | None:
         cuda = self._torch.cuda
         with ALONE:
+            work()
             cuda.synchronize(self.torch_device)
             cuda.reset_peak_memory_stats(self.torch_device)
             before = cuda.memory_allocated(self.torch_device)
@@ -245,7 +247,6 @@ class HostDevice:
         pass
 
     def peak_of(self, work: Callable[[], object]) -> int | None:
-        work()
         return None
 
 
@@ -275,7 +276,7 @@ def find_cuda_device(device: str) -> Any:
     """ "cuda": the GPU with the most free memory; "cuda:N"; or part of a name ("rtx 4090"): the first that has it."""
     torch = load_torch()
     if device == "cuda" and torch.cuda.is_available() and torch.cuda.device_count() > 1:
-        free = [torch.cuda.mem_get_info(number)[0] for number in range(torch.cuda.device_count())]
+        free = [_free_memory(number) for number in range(torch.cuda.device_count())]
         return torch.device("cuda", free.index(max(free)))
     if device.split(":")[0] in ("cpu", "cuda"):
         found = find_device(device)
@@ -286,6 +287,16 @@ def find_cuda_device(device: str) -> Any:
         there = f"There are: {', '.join(titles)}." if titles else "torch finds no CUDA device."
         raise PellucidError(Code.BACKEND_UNAVAILABLE, f'There is no GPU "{device}".', there, device=device)
     return torch.device("cuda", number)
+
+
+def _free_memory(number: int) -> int:
+    """Bytes; 0 where there is too little even to ask."""
+    try:
+        return int(load_torch().cuda.mem_get_info(number)[0])
+    except RuntimeError as failure:
+        if not is_shortage(failure):
+            raise
+        return 0
 
 
 def place_of_name(wanted: str, titles: list[str]) -> int | None:

@@ -13,9 +13,12 @@ from engine.errors import Code, OutOfMemory, PellucidError
 from engine.models.card import Card
 from engine.models.classical import enlarge, find_classical
 from engine.models.model import Model
-from engine.runtime import choose, memory, openvino_cpu, torch_eager
+from engine.runtime import choose, memory, openvino_cpu, torch_cuda, torch_device, torch_eager
 from engine.runtime.choose import backend_reports, open_session
 from engine.runtime.halo import halo_of
+from engine.runtime.pipeline import PipelinedSession
+from engine.runtime.torch_cuda import pipelined_torch_session
+from engine.runtime.torch_device import HostDevice
 from engine.tiling.measure import measure_cutting_errors, measure_halo, natural_picture
 from engine.tiling.run import TilingSettings, restore_tiles
 
@@ -125,6 +128,26 @@ def test_interpolation_in_tiles_equals_interpolation_of_the_whole(name: str, til
     np.testing.assert_allclose(np.concatenate(rows).transpose(2, 0, 1), whole, atol=1e-5)
     with pytest.raises(PellucidError):
         session.set_weights({"a": np.zeros(1, dtype=np.float32)})
+
+
+def test_of_several_gpus_those_with_memory_take_part(small_model: MakeModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, full = small_model("compact"), {"cuda:0"}
+
+    def open_it(model: Model, *, device: str, precision: Any) -> Any:
+        if device in full:
+            raise OutOfMemory(f"{device} has too little memory.")
+        return pipelined_torch_session(model, HostDevice(), precision)
+
+    monkeypatch.setattr(torch_cuda, "open_torch_cuda", open_it)
+    monkeypatch.setattr(torch_device, "find_cuda_device", lambda device: device)
+    options = {"backend": "torch", "device": "cuda:0, cuda:1", "precision": "fp32"}
+    session = open_session(model, **options)
+    assert isinstance(session, PipelinedSession)
+    assert session.take_notices() == ["cuda:0 has too little memory. It takes no part."]
+    session.close()
+    full.add("cuda:1")
+    with pytest.raises(OutOfMemory, match="cuda:0"):
+        open_session(model, **options)
 
 
 def test_the_card_decides_the_halo() -> None:

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 import torch
 
-from engine.errors import Code, PellucidError
+from engine.errors import Code, OutOfMemory, PellucidError
 from engine.models.model import Model
-from engine.runtime import torch_device
+from engine.runtime import torch_cuda, torch_device
 from engine.runtime.torch_device import CudaDevice
 from engine.runtime.torch_network import TorchNetwork
 
@@ -112,6 +112,31 @@ def test_nobody_waits_for_the_whole_device_while_another_records(pretended: Pret
     assert pretended.broken == 0
     assert pretended.searched == [True] * 24
     assert pretended.backends.cudnn.benchmark is False, "as it was"
+
+
+def test_the_gpu_with_the_most_free_memory_is_found_also_beside_one_that_is_full(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def free_memory(number: int) -> tuple[int, int]:
+        if number == 1:
+            raise RuntimeError("CUDA error: out of memory")
+        return (5, 9, 7)[number], 10
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", free_memory)
+    assert torch_device.find_cuda_device("cuda") == torch.device("cuda", 2)
+
+
+def test_a_card_too_full_to_begin_with_is_told_by_class(
+    small_model: MakeModel, pretended: PretendedTorch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise RuntimeError("CUDA error: out of memory")
+
+    monkeypatch.setattr(torch_cuda, "TorchNetwork", refuse)
+    with pytest.raises(OutOfMemory, match='cuda:0 has too little memory for the model "compact"'):
+        torch_cuda.open_torch_cuda(small_model("compact"), device="cuda:0", precision="fp32")
 
 
 def test_a_stream_starts_after_what_its_maker_has_queued(pretended: PretendedTorch) -> None:

@@ -458,7 +458,7 @@ def test_a_tile_that_the_device_cannot_count_is_divided(small_model: MakeModel, 
 
 
 def test_measured_needs_are_remembered_and_a_broken_file_is_measured_again(own_home: Any) -> None:
-    need = measure_need(lambda side: int(5e6 + 1000 * side * side), 64)
+    need = measure_need(lambda side: int(5e6 + 1000 * side * side), lambda: 64)
     assert need is not None
     assert need.largest == 64
     assert need.per_pixel == pytest.approx(1000)
@@ -475,12 +475,57 @@ def test_measured_needs_are_remembered_and_a_broken_file_is_measured_again(own_h
     assert known_need("a") == need
 
 
+class FullDevice(HostDevice):
+    """Has memory for the weights, and no more."""
+
+    def peak_of(self, work: Callable[[], object]) -> int:
+        import torch
+
+        raise torch.OutOfMemoryError("full")
+
+
+def test_a_session_opens_where_there_is_no_memory_to_measure_with(small_model: MakeModel, own_home: Any) -> None:
+    session = pipelined_torch_session(small_model("compact"), FullDevice(1 << 20), "fp32")
+    assert session.info.read_side == 128
+    assert session.run(tiles(1)).shape == (1, 3, 96, 160)
+    session.close()
+    assert not list(own_home.rglob("calibration.json")), "an estimate is not remembered"
+
+
+class CountingDevice(HostDevice):
+    def peak_of(self, work: Callable[[], object]) -> int:
+        work()
+        self.counted = getattr(self, "counted", 0) + 1
+        return self.counted // 2 << 20
+
+
+def test_what_was_measured_once_is_not_measured_again(small_model: MakeModel) -> None:
+    devices = CountingDevice(), CountingDevice()
+    for device in devices:
+        device.counted = 99
+        pipelined_torch_session(small_model("compact"), device, "fp32").close()
+    assert [device.counted for device in devices] == [103, 99]
+
+
+def test_weights_that_do_not_fit_beside_the_old_ones_are_told_by_class(
+    small_model: MakeModel, open_pipelined: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = open_pipelined(small_model("compact"))
+    before = session.run(tiles(1))
+    fail_above(session, 0, monkeypatch)
+    monkeypatch.setattr(session, "_load", session._network)
+    with pytest.raises(OutOfMemory, match="compact"):
+        session.set_weights(tiles(1))
+    monkeypatch.undo()
+    np.testing.assert_array_equal(session.run(tiles(1)), before)
+
+
 @pytest.mark.parametrize(
     "counts", [[100, 900, 400, 400], [100, 100, 400, 100], [400, 400, 400, 400], [500, 500, 400, 400], [0, 0, 0, 0]]
 )
 def test_a_need_that_others_disturbed_is_not_believed(counts: list[int]) -> None:
     told = iter(counts)
-    assert measure_need(lambda side: next(told) << 20, 64) is None
+    assert measure_need(lambda side: next(told) << 20, lambda: 64) is None
 
 
 def test_a_gpu_is_found_by_part_of_its_name() -> None:

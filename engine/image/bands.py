@@ -15,17 +15,19 @@ Rows = npt.NDArray[Any]
 
 
 class OrderedWork(Generic[Result]):
-    """Runs jobs on `threads` threads; `take` gets their results in the order the jobs were given."""
+    """Runs jobs on `threads` threads; `take` gets their results in the order the jobs were given, on the thread that
+    gives them. `window`: how many jobs may have been given and not been taken; one more than threads when None, for
+    results that weigh much."""
 
-    def __init__(self, threads: int, take: Callable[[Result], None]) -> None:
-        self._threads = threads
+    def __init__(self, threads: int, take: Callable[[Result], None], window: int | None = None) -> None:
+        self._window = window or threads + 1
         self._take = take
         self._pool = ThreadPoolExecutor(threads, "bands")
         self._running: deque[Future[Result]] = deque()
 
     def submit(self, job: Callable[..., Result], *arguments: object) -> None:
-        """Waits while one more job than there are threads is unfinished."""
-        while len(self._running) > self._threads:
+        """Waits for the oldest job while the window is full."""
+        while self._running and (len(self._running) >= self._window or self._running[0].done()):
             self._take(self._running.popleft().result())
         self._running.append(self._pool.submit(job, *arguments))
 

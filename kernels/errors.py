@@ -24,3 +24,7 @@ class KernelsMissingError(KernelError):
 
 class NoDeviceError(KernelError):
     """There is no NVIDIA GPU that the CUDA library can use."""
+
+
+class KernelMemoryError(KernelError, MemoryError):
+    """There is not enough memory for a picture or a plan."""

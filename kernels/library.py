@@ -10,7 +10,7 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 
-from kernels.errors import KernelError, KernelInputError, KernelsMissingError, NoDeviceError
+from kernels.errors import KernelError, KernelInputError, KernelMemoryError, KernelsMissingError, NoDeviceError
 
 ABI = 3
 
@@ -76,6 +76,8 @@ def raise_for(status: int, failure: Failure) -> None:
     kind: type[KernelError] = KernelError
     if status in _INPUT_FAULTS:
         kind = KernelInputError
+    elif status == Status.NO_MEMORY:
+        kind = KernelMemoryError
     elif status == Status.NO_DEVICE:
         kind = NoDeviceError
     raise kind(place + message, sample=failure.sample, operation=failure.operation, reason=message)

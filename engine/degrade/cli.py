@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import unicodedata
-import zlib
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from engine.cli.frame import DONE, SOME_FAILED, Subparsers
 from engine.cli.output import Output
 from engine.errors import Code, PellucidError
-from engine.whole_file import make_folder, write_whole
 
 if TYPE_CHECKING:
     from engine.degrade.plan import Plan
     from engine.degrade.recipe import Recipe
     from engine.degrade.sheet import Bytes
-    from engine.image.buffer import Metadata
 
 _SHEET_SAMPLES = 12
 DEFAULT_RECIPE = "real-esrgan"
@@ -51,7 +46,7 @@ def add_degrade_parser(subparsers: Subparsers) -> None:
         help=f"only a contact sheet of N samples (default {_SHEET_SAMPLES}), as sheet.png",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace results that are there already")
-    parser.add_argument("--threads", type=int, metavar="N", help="(default: all cores)")
+    parser.add_argument("--threads", type=int, metavar="N", help="pictures worked on at once (default: one a core)")
     show = parser.add_mutually_exclusive_group()
     show.add_argument("--list", action="store_true", help="list the bundled recipes and stop")
     show.add_argument("--print", action="store_true", help="print the recipe's TOML, to copy and edit, and stop")
@@ -76,6 +71,8 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         recipe = msgspec.structs.replace(recipe, scale=arguments.scale)
     _whole("--count", arguments.count, 1, 100_000)
     _whole("--seed", arguments.seed, 0, 2**64 - 1)
+    if arguments.threads is not None:
+        _whole("--threads", arguments.threads, 1, 1024)
     sources = arguments.sources
     if not sources or not arguments.output:
         raise PellucidError(
@@ -91,12 +88,6 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         _whole("--sheet", arguments.sheet, 1, 400)
         return _write_sheet(files, folder, recipe, arguments, output)
     return _degrade_all(files, folder, recipe, replay, arguments, output)
-
-
-def sample_number(name: str, version: int) -> int:
-    """The number that names version 0, 1, … of a picture: from the file's name alone, so that other files beside it
-    change nothing."""
-    return zlib.crc32(unicodedata.normalize("NFC", name).encode("utf-8", "surrogatepass")) << 20 | version
 
 
 def _list_recipes(output: Output) -> int:
@@ -117,81 +108,35 @@ def _degrade_all(
     arguments: argparse.Namespace,
     output: Output,
 ) -> int:
-    from engine.degrade.plan import draw_plan
+    from engine.degrade.files import Order, Result, degrade_files
+    from kernels.degrade import usable_threads
 
-    taken: dict[Path, Path] = {}
-    written = failed = 0
     name_of_recipe, digest = (recipe.name, recipe.digest) if replay is None else (replay.recipe, replay.digest)
     seed = arguments.seed if replay is None else replay.seed
-    for path, name in files:
-        try:
-            picture, metadata = _read(path)
-            for version in range(arguments.count):
-                stem = name.with_suffix("") if arguments.count == 1 else name.with_name(f"{name.stem}-{version:04d}")
-                if taken.setdefault(stem, path) != path:
-                    raise PellucidError(
-                        Code.FILE_UNWRITABLE,
-                        f"{path} and {taken[stem]} would get the same result, {folder / stem}.png.",
-                        "Rename one of them, or run them into different folders.",
-                        path=str(path),
-                    )
-                job = _Job(path, folder, stem, sample_number(name.as_posix(), version))
-                height, width = picture.shape[:2]
-                if replay is None:
-                    plan = draw_plan(recipe, arguments.seed, [job.sample], height, width, orient=arguments.pairs)
-                else:
-                    plan = replay
-                    _refuse_other_size(path, (height, width), plan)
-                record = _degrade_one(picture, metadata, job, plan, arguments)
-                output.line(record)
-                output.say(f"{record['written']}: {record['summary']}")
-                written += 1
-        except PellucidError as failure:
+    order = Order(folder, recipe, replay, seed, arguments.count, arguments.pairs, arguments.overwrite)
+    written = failed = 0
+
+    def take(result: Result) -> None:
+        nonlocal written, failed
+        if result.failure is not None:
             failed += 1
-            output.line({"source": str(path), "error": failure.code.value, "message": failure.message})
-            if not output.json:
-                output.warn(f"pellucid: {failure}")
+            _tell_failure(result.source, result.failure, output)
+        else:
+            written += 1
+            output.line(result.record)
+            output.say(f"{result.record['written']}: {result.record['summary']}")
+
+    degrade_files(files, order, arguments.threads or usable_threads(), take)
     output.line({"written": written, "failed": failed, "recipe": name_of_recipe, "digest": digest})
     output.say(f"{written} written, {failed} failed; recipe {name_of_recipe} ({digest}), seed {seed}.")
     return SOME_FAILED if failed else DONE
 
 
-@dataclass(frozen=True)
-class _Job:
-    """One result: where it comes from, where it goes (`stem` is relative to `folder`), which sample it is."""
-
-    source: Path
-    folder: Path
-    stem: Path
-    sample: int
-
-
-def _degrade_one(
-    picture: Bytes, metadata: Metadata, job: _Job, plan: Plan, arguments: argparse.Namespace
-) -> dict[str, Any]:
-    """Write one damaged picture, its plan, and its target where pairs are asked for."""
-    from engine.degrade.execute import degrade_batch
-    from engine.degrade.sheet import summary
-    from kernels.degrade import pixels_of, planes_of
-
-    inputs = job.folder / "input" if arguments.pairs else job.folder
-    result = inputs / job.stem.with_name(job.stem.name + ".png")
-    plan_file = inputs / job.stem.with_name(job.stem.name + ".json")
-    target_file = job.folder / "target" / job.stem.with_name(job.stem.name + ".png")
-    for file in (result, plan_file, target_file) if arguments.pairs else (result, plan_file):
-        _refuse_existing(file, job.source, arguments.overwrite)
-    damaged, target = degrade_batch(planes_of(picture[None]), plan, threads=arguments.threads)
-    if arguments.pairs:
-        _write_picture(target_file, pixels_of(target)[0], metadata)
-    written_plan = plan.to_json(0) + b"\n"
-    make_folder(plan_file.parent)
-    write_whole(plan_file, lambda partial: partial.write_bytes(written_plan))
-    _write_picture(result, pixels_of(damaged)[0], metadata)
-    operations = plan.describe(0)
-    record = {"source": str(job.source), "written": str(result), "plan": str(plan_file), "sample": int(plan.samples[0])}
-    if arguments.pairs:
-        record["target"] = str(target_file)
-    return {**record, "summary": summary(operations), "operations": operations}
+def _tell_failure(source: Path, failure: PellucidError, output: Output) -> None:
+    output.line({"source": str(source), "error": failure.code.value, "message": failure.message})
+    if not output.json:
+        named = source.name in failure.message
+        output.warn(f"pellucid: {failure}" if named else f"pellucid: {source}: {failure}")
 
 
 def _refuse_beside_plan(arguments: argparse.Namespace) -> None:
@@ -226,75 +171,39 @@ def _read_plan(path: Path) -> Plan:
         raise PellucidError(error.code, f"{path}: {error.message}", error.hint, path=str(path)) from error
 
 
-def _refuse_other_size(path: Path, size: tuple[int, int], plan: Plan) -> None:
-    if size != plan.source_size:
-        raise PellucidError(
-            Code.CONFIG,
-            f"{path} has {size[1]} x {size[0]} pixels, and the plan is for {plan.source_size[1]} x "
-            f"{plan.source_size[0]}.",
-            "Use the picture that the plan was drawn for, or one of its size.",
-            path=str(path),
-        )
-
-
 def _write_sheet(
     files: list[tuple[Path, Path]], folder: Path, recipe: Recipe, arguments: argparse.Namespace, output: Output
 ) -> int:
+    from engine.degrade.files import read_picture, refuse_existing, write_picture
+    from engine.degrade.plan import draw_plan
     from engine.degrade.sheet import contact_sheet
     from engine.image.buffer import Metadata
 
-    if not files:
-        raise PellucidError(Code.FILE_MISSING, "There is no picture to make a sheet of.", "Name one.")
-    pictures = [_read(path)[0] for path, _ in files[: arguments.sheet]]
-    sheet, samples = contact_sheet(pictures, recipe, arguments.seed, arguments.sheet)
     target = folder / "sheet.png"
     for path, _ in files:
-        _refuse_existing(target, path, arguments.overwrite)
-    _write_picture(target, sheet, Metadata())
+        refuse_existing(target, path, arguments.overwrite)
+    pictures: list[Bytes] = []
+    failed = 0
+    for path, _ in files:
+        if len(pictures) == arguments.sheet:
+            break
+        try:
+            picture, _ = read_picture(path)
+            draw_plan(recipe, arguments.seed, [], *picture.shape[:2])  # is it large enough?
+            pictures.append(picture)
+        except PellucidError as failure:
+            failed += 1
+            _tell_failure(path, failure, output)
+    if not pictures:
+        raise PellucidError(Code.FILE_MISSING, "There is no picture to make a sheet of.", "Name one.")
+    sheet, samples = contact_sheet(pictures, recipe, arguments.seed, arguments.sheet)
+    write_picture(target, sheet, Metadata())
     places = [{"original": s.original, "damaged": s.damaged, "text": s.text} for s in samples]
-    output.line({"sheet": str(target), "samples": places, "recipe": recipe.name, "digest": recipe.digest})
+    output.line(
+        {"sheet": str(target), "samples": places, "failed": failed, "recipe": recipe.name, "digest": recipe.digest}
+    )
     output.say(f"{target}: {arguments.sheet} samples of {recipe.name} ({recipe.digest}), seed {arguments.seed}.")
-    return DONE
-
-
-def _read(path: Path) -> tuple[Bytes, Metadata]:
-    """(height, width, 3) uint8 and the profile: grey becomes RGB, more bits are rounded to 8, alpha is left out."""
-    import numpy as np
-
-    from engine.image.buffer import Metadata
-    from engine.image.decode import read_image
-
-    image = read_image(path)
-    colour = image.colour
-    if colour.dtype == np.uint16:
-        levels = ((colour.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
-    elif colour.dtype == np.uint8:
-        levels = colour.astype(np.uint8, copy=False)
-    else:
-        levels = np.rint(np.clip(colour.astype(np.float64), 0.0, 1.0) * 255).astype(np.uint8)
-    profile = None if image.is_grey else image.metadata.icc  # a grey profile does not fit three channels
-    return np.ascontiguousarray(np.broadcast_to(levels, (*levels.shape[:2], 3))), Metadata(icc=profile)
-
-
-def _write_picture(path: Path, picture: Bytes, metadata: Metadata) -> None:
-    from engine.image.buffer import ImageBuffer
-    from engine.image.encode import write_image
-
-    make_folder(path.parent)
-    write_image(ImageBuffer(picture, metadata=metadata), path, "png", overwrite=True)
-
-
-def _refuse_existing(file: Path, source: Path, overwrite: bool) -> None:
-    if not file.exists():
-        return
-    if source.exists() and file.samefile(source):
-        raise PellucidError(
-            Code.FILE_UNWRITABLE, f"{file} is the source itself.", "Choose another folder with -o.", path=str(file)
-        )
-    if not overwrite:
-        raise PellucidError(
-            Code.FILE_UNWRITABLE, f"{file} is there already.", "Add --overwrite to replace it.", path=str(file)
-        )
+    return SOME_FAILED if failed else DONE
 
 
 def _whole(option: str, value: int, low: int, high: int) -> None:

@@ -10,6 +10,7 @@ fewer tiles at a time and without graphs, and only then told, by class, to who c
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable
@@ -90,6 +91,8 @@ class PipelinedSession:
         self._compiled: Compiled | None = None
         self._notices: list[str] = []
         self._closed = False
+        self._lost = ""
+        """Why nothing runs any more."""
         self._thread = threading.Thread(target=self._work, name=f"pipeline {device.name}", daemon=True)
         self._thread.start()
 
@@ -114,8 +117,14 @@ class PipelinedSession:
         requests = [_Request("planes", np.ascontiguousarray(tile, dtype=np.float32)) for tile in batch]
         self._submit(requests)
         result = np.empty((count, 3, height * scale, width * scale), dtype=np.float32)
+        failure: Exception | None = None
         for request, place in zip(requests, result, strict=True):
-            self._collect(request, place)
+            try:
+                self._collect(request, place)
+            except Exception as of_one:
+                failure = failure or of_one  # the others' places must be left all the same
+        if failure is not None:
+            raise failure
         return result
 
     def run_packed(self, window: npt.NDArray[np.uint8]) -> PackedTile:
@@ -208,6 +217,8 @@ class PipelinedSession:
             raise order.failure
 
     def _refuse_when_closed(self) -> None:
+        if self._lost:
+            raise self._loss()
         if self._closed:
             raise PellucidError(Code.INTERNAL, f'The session of "{self._card.name}" is closed.')
 
@@ -235,15 +246,35 @@ class PipelinedSession:
     # The session's thread.
 
     def _work(self) -> None:
-        while (item := self._take()) is not None:
-            if isinstance(item, _Order):
-                self._obey(item)
-            else:
-                self._start(item)
-        self._drop_lanes()
+        item: _Order | list[_Request] | None = None
+        try:
+            while (item := self._take()) is not None:
+                if isinstance(item, _Order):
+                    self._obey(item)
+                else:
+                    self._start(item)
+            self._drop_lanes()
+        except BaseException as failure:
+            self._lose(failure, item)
+        self._lanes.clear()
         self._compiled = None
         del self._network, self._load
-        self.device.release_memory()
+        with contextlib.suppress(RuntimeError):  # of a device that is lost
+            self.device.release_memory()
+
+    def _lose(self, failure: BaseException, in_hand: _Order | list[_Request] | None) -> None:
+        """The device does nothing any more, not even give its memory back: whoever waits is told, and whoever comes."""
+        with self._changed:
+            self._closed = True
+            first, *_ = [*str(failure).splitlines(), type(failure).__name__]
+            self._lost = f"{self.device.name} stopped working ({first})."
+            waiting = [*(in_hand if isinstance(in_hand, list) else ()), *self._waiting]
+            self._waiting.clear()
+        for item in waiting:
+            item.fail(self._loss())
+
+    def _loss(self) -> PellucidError:
+        return PellucidError(Code.BACKEND_UNAVAILABLE, self._lost, "Start Pellucid again, or choose the device cpu.")
 
     def _take(self) -> _Order | list[_Request] | None:
         """The next order, or the next tiles of one shape, once a slot is free for them."""
@@ -527,3 +558,7 @@ class _Order:
     work: Work
     done: threading.Event = field(default_factory=threading.Event)
     failure: BaseException | None = None
+
+    def fail(self, failure: BaseException) -> None:
+        self.failure = failure
+        self.done.set()

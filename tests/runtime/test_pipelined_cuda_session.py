@@ -475,6 +475,76 @@ def test_measured_needs_are_remembered_and_a_broken_file_is_measured_again(own_h
     assert known_need("a") == need
 
 
+class DyingDevice(HostDevice):
+    """Fails for good at some time, as a GPU does after an illegal access."""
+
+    dead = False
+
+    def event(self) -> Any:
+        if self.dead:
+            raise RuntimeError("CUDA error: an illegal memory access was encountered\nmore words")
+        return super().event()
+
+    def release_memory(self) -> None:
+        self.event()
+
+
+def test_when_a_device_is_lost_whoever_waits_is_told_and_whoever_comes(
+    small_model: MakeModel, open_pipelined: Open
+) -> None:
+    device = DyingDevice()
+    session = open_pipelined(small_model("compact"), batch=1, device=device)
+    held, go_on = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        held.set()
+        go_on.wait()
+        device.dead = True
+
+    with ThreadPoolExecutor(4) as pool:
+        pool.submit(session.between_batches, hold)
+        held.wait()
+        waiting = [pool.submit(session.run, tiles(1)) for _ in range(2)]
+        while len(session._waiting) < 2:
+            pass
+        waiting.append(pool.submit(session.set_weights, {}))
+        while len(session._waiting) < 3:
+            pass
+        go_on.set()
+        for one in waiting:
+            with pytest.raises(
+                PellucidError, match=r"cpu stopped working \(CUDA error: an illegal memory access"
+            ) as caught:
+                one.result(30)
+            assert caught.value.code is Code.BACKEND_UNAVAILABLE
+            assert "more words" not in str(caught.value)
+    for ask in (lambda: session.run(tiles(1)), lambda: session.use_compiled(None)):
+        with pytest.raises(PellucidError, match="stopped working"):
+            ask()
+    session.close()
+
+
+def test_a_batch_of_which_one_tile_fails_leaves_room_for_the_next(small_model: MakeModel, open_pipelined: Open) -> None:
+    session = open_pipelined(small_model("compact"), batch=1)
+    network, runs = session._network, 0
+
+    def fail_first(picture: Any) -> Any:
+        nonlocal runs
+        runs += 1
+        if runs % 2:
+            raise ValueError
+        return network(picture)
+
+    session._network = fail_first
+    for _ in range(4):
+        session.use_compiled(None)
+        with pytest.raises(ValueError):
+            session.run(tiles(2))
+    session._network = network
+    session.use_compiled(None)
+    assert session.run(tiles(6)).shape == (6, 3, 96, 160)
+
+
 class FullDevice(HostDevice):
     """Has memory for the weights, and no more."""
 

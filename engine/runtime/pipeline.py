@@ -148,12 +148,7 @@ class PipelinedSession:
     def use_compiled(self, compiled: Compiled | None) -> None:
         """From the next batch on tiles of the compiled shape go through it; None: through the network again."""
 
-        def swap() -> None:
-            self._drop_lanes()
-            self._compiled = compiled
-            self._info = replace(self._info, backend=compiled.backend if compiled else self._own_backend)
-
-        self._order(swap)
+        self._order(lambda: self._switch_to(compiled))
 
     def compare(self, batch: Batch, other: Network) -> tuple[Batch, Batch]:
         """What the session's own network makes of a batch, and what another does."""
@@ -324,13 +319,18 @@ class PipelinedSession:
         order.done.set()
 
     def _start(self, group: list[_Request]) -> None:
-        """Queues a batch. Where memory is short it is tried again without what can be given back, then with fewer tiles
-        at a time."""
+        """Queues a batch. What fails is tried once more without what one can do without: where memory is short all that
+        can be given back, otherwise the compiled network. Memory that is still short means fewer tiles at a time."""
         failure = self._attempt(group)
         if is_shortage(failure):
             # Recorded graphs hold memory for good: without them there may be enough.
             self._records = self._records and not any(lane.is_recorded for lane in self._lanes.values())
             self._drop_lanes()
+            failure = self._attempt(group)
+        elif failure is not None and (compiled := self._compiled_for(group)):
+            reason = failure if isinstance(failure, PellucidError) else f"{compiled.backend} failed ({failure})."
+            self._switch_to(None)
+            self.say(f"{reason} So torch goes on alone.")
             failure = self._attempt(group)
         if failure is None:
             return
@@ -388,21 +388,28 @@ class PipelinedSession:
 
     def _lane_for(self, group: list[_Request]) -> _Lane:
         form, height, width = group[0].key
-        compiled = self._compiled
-        network: Network = self._network
-        count = 1
-        while count < len(group):
-            count *= 2
-        if compiled is not None and (height, width) == (compiled.side, compiled.side) and count <= compiled.batch:
-            network = compiled
+        count = _filled_up(len(group))
         key = (form, count, height, width)
         lane = self._lanes.get(key)
         if lane is None:
             while len(self._lanes) >= _LANES_KEPT:
                 self._lanes.popitem(last=False)[1].wait()
+            network = self._compiled_for(group) or self._network
             lane = self._lanes[key] = _Lane(self, network, form, count, height, width)
         self._lanes.move_to_end(key)
         return lane
+
+    def _compiled_for(self, group: list[_Request]) -> Compiled | None:
+        """The compiled network, where it knows the shape."""
+        compiled = self._compiled
+        if compiled is None or group[0].shape != (compiled.side, compiled.side):
+            return None
+        return compiled if _filled_up(len(group)) <= compiled.batch else None
+
+    def _switch_to(self, compiled: Compiled | None) -> None:
+        self._drop_lanes()
+        self._compiled = compiled
+        self._info = replace(self._info, backend=compiled.backend if compiled else self._own_backend)
 
     def _drop_lanes(self) -> None:
         """Gives back all memory but the network's. Buffers may still be in use, also by a batch that failed half-way:
@@ -413,6 +420,11 @@ class PipelinedSession:
             idle.wait()
         self._lanes.clear()
         self.device.release_memory()
+
+
+def _filled_up(count: int) -> int:
+    """Tiles of a batch: a power of two, so that few shapes are met."""
+    return 1 << (count - 1).bit_length()
 
 
 class _Lane:

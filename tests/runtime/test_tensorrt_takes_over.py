@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.errors import Code, PellucidError
+from engine.errors import Code, OutOfMemory, PellucidError
 from engine.models.model import Model
 from engine.runtime import choose, engine_cache, tensorrt_builder, tensorrt_library, torch_cuda
 from engine.runtime.choose import backend_reports, open_session
@@ -154,6 +154,43 @@ def test_an_engine_that_goes_wrong_with_new_weights_is_dropped(small_model: Make
     assert session.settle(30)
     assert session.info.backend == "torch"
     assert "differed" in session.take_notices()[0]
+    np.testing.assert_allclose(session.run(tile()), reference(other, tile()), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("failure", "words"),
+    [
+        (PellucidError(Code.BACKEND_UNAVAILABLE, "TensorRT could not run it."), "TensorRT could not run it. So torch"),
+        (OutOfMemory("TensorRT has too little memory."), "TensorRT has too little memory. So torch"),
+        (RuntimeError("enqueue"), "tensorrt-rtx failed (enqueue). So torch"),
+    ],
+)
+def test_an_engine_that_fails_while_it_serves_is_dropped_and_no_tile_is_lost(
+    small_model: MakeModel, accelerate: Accelerate, failure: Exception, words: str
+) -> None:
+    model, other = small_model("compact"), small_model("compact", seed=3)
+    engine = PretendedEngine(model)
+    session = accelerate(model, lambda *_: engine)
+    assert session.settle(30)
+    network, failing = engine.network, True
+
+    def fail(picture: Any) -> Any:
+        if failing:
+            raise failure
+        return network(picture)
+
+    fail.load = network.load
+    engine.network = fail
+    np.testing.assert_allclose(session.run(tile()), reference(model, tile()), atol=1e-5)
+    assert session.info.backend == "torch"
+    (notice,) = session.take_notices()
+    assert notice.startswith(words)
+    session.run(tile())
+    assert session.take_notices() == []
+    failing = False
+    session.set_weights(other.weights)  # proved anew, it may serve again
+    assert session.settle(30)
+    assert session.info.backend == "tensorrt-rtx"
     np.testing.assert_allclose(session.run(tile()), reference(other, tile()), atol=1e-5)
 
 

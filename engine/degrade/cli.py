@@ -128,6 +128,9 @@ def _degrade_all(
 
     degrade_files(files, order, arguments.threads or usable_threads(), take)
     output.line({"written": written, "failed": failed, "recipe": name_of_recipe, "digest": digest})
+    if not files:
+        output.say(f"There is no picture in {', '.join(arguments.sources)}.")
+        return DONE
     output.say(f"{written} written, {failed} failed; recipe {name_of_recipe} ({digest}), seed {seed}.")
     return SOME_FAILED if failed else DONE
 

@@ -385,6 +385,16 @@ def test_the_printed_recipe_can_be_edited_and_used(tmp_path, capsys):
     assert np.array_equal(low, source[1::2, 1::2])
 
 
+def test_a_folder_without_pictures_is_told_and_no_failure(tmp_path, capsys):
+    (tmp_path / "leer").mkdir()
+    (tmp_path / "leer" / "notes.txt").write_text("no picture")
+    assert degrade(tmp_path / "leer", "-o", tmp_path / "out") == 0
+    assert capsys.readouterr().out == f"There is no picture in {tmp_path / 'leer'}.\n"
+    assert degrade(tmp_path / "leer", "-o", tmp_path / "out", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["written"] == 0
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_list_names_every_recipe(capsys):
     assert degrade("--list") == 0
     told = capsys.readouterr().out

@@ -34,7 +34,7 @@ from engine.models.library import default_model, find_by_hash, find_model, load,
 from engine.models.model import Model
 from engine.options import check_options
 from engine.runtime.choose import open_session
-from engine.runtime.session import Session, Talkative
+from engine.runtime.session import Session, SessionInfo, Talkative
 from engine.tiling.augment import AugmentedSession
 from engine.tiling.run import TilingSettings, restore_tiles
 from engine.tiling.source import InterleavedSource
@@ -338,14 +338,18 @@ def _run_colour(
         on_notice=watch.notice,
         cancelled=watch.cancelled,
         fallback=None if info.device == "cpu" else lambda: open_session(model, device="cpu"),
-        stronger=None
-        if info.precision == "fp32"
-        else lambda: open_session(model, backend=info.backend, device=info.device, precision="fp32"),
+        stronger=None if info.precision == "fp32" else lambda: _open_stronger(model, info),
         packed=packed and sink is onward,
     )
     if isinstance(session, Talkative):
         for text in session.take_notices():
             watch.notice(text)
+
+
+def _open_stronger(model: Model, info: SessionInfo) -> Session:
+    """In fp32, where the session of `info` runs. On GPUs that is torch's: TensorRT serves narrow precisions only."""
+    backend = info.backend if info.device == "cpu" else "torch"
+    return open_session(model, backend=backend, device=info.device, precision="fp32")
 
 
 def restore_pixels(

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from engine import restore
-from engine.errors import OutOfMemory
 from engine.models.files import write_model
 from engine.models.library import import_model
 from engine.models.model import Model
@@ -48,27 +45,3 @@ def test_a_model_file_that_was_written_anew_is_read_again(library: Path, tmp_pat
         written = small_model("training", seed)
         write_model(written, path)
         assert same(restorer.model_for(RestoreOptions(model=str(path))), written)
-
-
-def test_a_model_that_no_gpu_has_room_for_runs_on_the_cpu_and_says_so(
-    library: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    opened: list[tuple[str, str]] = []
-    open_session = restore.open_session
-
-    def open_on_a_full_gpu(model: Model, **options: Any) -> Any:
-        opened.append((options["device"], options["precision"]))
-        if options["device"] != "cpu":
-            raise OutOfMemory('cuda:0 has too little memory for the model "faithful".')
-        return open_session(model, **options)
-
-    monkeypatch.setattr(restore, "open_session", open_on_a_full_gpu)
-    restorer, said = Restorer(), []
-    options = RestoreOptions(model="faithful", device="cuda", precision="fp16", backend="torch")
-    model = restorer.model_for(options)
-    sessions = [restorer.session_for(model, options, notice=said.append) for _ in range(2)]
-    assert sessions[0] is sessions[1]
-    assert sessions[0].info.device == "cpu"
-    assert said == ['cuda:0 has too little memory for the model "faithful". The CPU restores instead.'] * 2
-    assert opened == [("cuda", "fp16"), ("cpu", ""), ("cuda", "fp16")], "each time the GPU is tried first"
-    restorer.close()

@@ -108,6 +108,7 @@ def _torch_has_cuda() -> bool:
 
 def _open_torch(model: Model, device: str, precision: str, backend: str, bulk: bool) -> Session:
     """`backend`: torch alone, or for pictures in bulk the TensorRT that takes over from it when its engine is ready."""
+    from engine.runtime.torch_device import find_cuda_device
     from engine.runtime.torch_eager import TorchSession
     from engine.runtime.torch_network import supported_precisions
 
@@ -118,13 +119,17 @@ def _open_torch(model: Model, device: str, precision: str, backend: str, bulk: b
         raise PellucidError(
             Code.BACKEND_UNAVAILABLE, f"{backend} runs on NVIDIA GPUs, not on the CPU.", "Leave the backend open."
         )
+    devices = [part.strip() for part in device.split(",")]
+    if foreign and device != "cpu":
+        # One network as it is, on one device: the first that is named.
+        device = str(find_cuda_device(devices[0]))
     if device == "cpu" or foreign:
         # Nobody has looked at foreign networks in anything lower.
         bad = _bad_precisions(model.card)
         fastest = next(offered for offered in supported_precisions(device) if offered not in bad)
         chosen = precision or ("fp32" if foreign else fastest)
         return TorchSession(model, device=device, precision=cast(Precision, chosen))
-    return _open_gpus(model, [part.strip() for part in device.split(",")], precision, backend if bulk else "torch")
+    return _open_gpus(model, devices, precision, backend if bulk else "torch")
 
 
 def _open_gpus(model: Model, devices: list[str], precision: str, backend: str) -> Session:

@@ -13,7 +13,7 @@ from engine.errors import Code, OutOfMemory, PellucidError
 from engine.models.card import Card
 from engine.models.classical import enlarge, find_classical
 from engine.models.model import Model
-from engine.runtime import choose, memory, openvino_cpu, torch_cuda, torch_device, torch_eager
+from engine.runtime import choose, memory, openvino_cpu, torch_cuda, torch_device, torch_eager, torch_network
 from engine.runtime.choose import backend_reports, open_session
 from engine.runtime.halo import halo_of
 from engine.runtime.pipeline import PipelinedSession
@@ -128,6 +128,19 @@ def test_interpolation_in_tiles_equals_interpolation_of_the_whole(name: str, til
     np.testing.assert_allclose(np.concatenate(rows).transpose(2, 0, 1), whole, atol=1e-5)
     with pytest.raises(PellucidError):
         session.set_weights({"a": np.zeros(1, dtype=np.float32)})
+
+
+@pytest.mark.parametrize(("asked", "found"), [("rtx 4090", "cuda:1"), ("cuda", "cuda:2"), ("cuda:0, cuda:1", "cuda:0")])
+def test_a_foreign_network_runs_on_the_gpu_that_is_named(
+    monkeypatch: pytest.MonkeyPatch, asked: str, found: str
+) -> None:
+    numbers = {"rtx 4090": "cuda:1", "cuda": "cuda:2", "cuda:0": "cuda:0"}
+    opened: list[Any] = []
+    monkeypatch.setattr(torch_device, "find_cuda_device", numbers.__getitem__)
+    monkeypatch.setattr(torch_network, "supported_precisions", lambda device: ("bf16", "fp16", "fp32"))
+    monkeypatch.setattr(torch_eager, "TorchSession", lambda model, **options: opened.append(options))
+    open_session(Model(Card(name="a", architecture="foreign"), {}), device=asked)
+    assert opened == [{"device": found, "precision": "fp32"}]
 
 
 def test_of_several_gpus_those_with_memory_take_part(small_model: MakeModel, monkeypatch: pytest.MonkeyPatch) -> None:

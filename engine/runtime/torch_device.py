@@ -57,7 +57,7 @@ class Device(Protocol):
     def event(self) -> Event: ...
 
     def host_buffer(self, shape: tuple[int, ...], dtype: Any) -> Tensor:
-        """Memory of the host that the device reads and writes by itself."""
+        """Memory of the host that the device reads and writes by itself, as far as the system grants it."""
         ...
 
     def record(self, stream: Stream, work: Work) -> Work | None:
@@ -105,7 +105,11 @@ class CudaDevice:
         return _CudaEvent(self._torch.cuda.Event(blocking=True))
 
     def host_buffer(self, shape: tuple[int, ...], dtype: Any) -> Tensor:
-        return self._torch.empty(shape, dtype=dtype, pin_memory=True)
+        try:
+            return self._torch.empty(shape, dtype=dtype, pin_memory=True)
+        except RuntimeError:
+            # Systems limit what may be pinned. Copies from and to other memory are slower, and as good.
+            return self._torch.empty(shape, dtype=dtype)
 
     def record(self, stream: Stream, work: Work) -> Work | None:
         assert isinstance(stream, _CudaStream)

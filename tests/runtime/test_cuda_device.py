@@ -35,7 +35,6 @@ class PretendedTorch:
         self.broken = 0
         self.searched: list[bool] = []
         self.queued: list[str] = []
-        self.unpinned = 0
 
     def get_device_name(self, device: Any) -> str:
         return "Pretended"
@@ -137,6 +136,18 @@ def test_a_card_too_full_to_begin_with_is_told_by_class(
     monkeypatch.setattr(torch_cuda, "TorchNetwork", refuse)
     with pytest.raises(OutOfMemory, match='cuda:0 has too little memory for the model "compact"'):
         torch_cuda.open_torch_cuda(small_model("compact"), device="cuda:0", precision="fp32")
+
+
+def test_where_no_memory_may_be_pinned_other_memory_serves(
+    pretended: PretendedTorch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def empty(shape: Any, dtype: Any, pin_memory: bool = False) -> Any:
+        if pin_memory:
+            raise RuntimeError("CUDA error: out of memory")
+        return torch.empty(shape, dtype=dtype)
+
+    monkeypatch.setattr(pretended, "empty", empty, raising=False)
+    assert CudaDevice("cuda:0").host_buffer((2, 3), torch.uint8).shape == (2, 3)
 
 
 def test_a_stream_starts_after_what_its_maker_has_queued(pretended: PretendedTorch) -> None:

@@ -17,6 +17,13 @@ _WORKSPACE = 2 << 30
 """Bytes that building may take on the GPU to try things out."""
 
 
+class EngineRefusal(PellucidError):
+    """An engine cannot run, does not take weights or gives wrong results: it will not do better the next time."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(Code.BACKEND_UNAVAILABLE, message)
+
+
 def build_engine(
     trt: Any, card: Card, weights: Weights, *, precision: Precision, side: int, batch: int, refittable: bool
 ) -> bytes:
@@ -78,9 +85,7 @@ class TensorRtEngine:
         context.set_tensor_address(INPUT, picture.data_ptr())
         context.set_tensor_address(OUTPUT, result.data_ptr())
         if not context.execute_async_v3(torch.cuda.current_stream(picture.device).cuda_stream):
-            raise PellucidError(
-                Code.BACKEND_UNAVAILABLE, f'TensorRT could not run "{self._card.name}": {self._last_words()}.'
-            )
+            raise self._refusal(f'TensorRT could not run "{self._card.name}"', self._last_words())
         return result
 
     def _context(self, count: int) -> Any:
@@ -118,9 +123,12 @@ class TensorRtEngine:
             refitted = not missing and self._refitter.refit_cuda_engine()
         if not refitted:
             reason = f"it misses {missing[0]}" if missing else self._last_words()
-            raise PellucidError(
-                Code.BACKEND_UNAVAILABLE, f'TensorRT could not take the weights of "{self._card.name}": {reason}.'
-            )
+            raise self._refusal(f'TensorRT could not take the weights of "{self._card.name}"', reason)
+
+    def _refusal(self, what: str, why: str) -> PellucidError:
+        """Short memory may pass; anything else does not."""
+        text = f"{what}: {why}."
+        return OutOfMemory(text) if "memory" in why.casefold() else EngineRefusal(text)
 
     def _last_words(self) -> str:
         return self._logger.said[-1].strip().rstrip(".") if self._logger.said else "it gives no reason"

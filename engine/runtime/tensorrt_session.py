@@ -20,7 +20,7 @@ from engine.runtime.engine_cache import EngineCache, EngineKey
 from engine.runtime.pipeline import Compiled, PipelinedSession
 from engine.runtime.session import Batch, PackedTile, Precision, SessionInfo
 from engine.runtime.tensorrt_builder import EngineBuild
-from engine.runtime.tensorrt_engine import TensorRtEngine
+from engine.runtime.tensorrt_engine import EngineRefusal, TensorRtEngine
 from engine.runtime.tensorrt_library import find_flavour, installed_version, load_library
 from engine.runtime.torch_device import ALONE
 from engine.runtime.torch_network import load_torch
@@ -124,13 +124,11 @@ class AcceleratedSession:
             while engine is not None and (wanted := self._wait_for_rest()) is not None:
                 version, weights = wanted
                 self._refit(engine, weights)
-                fault = self._find_difference(engine)
-                if fault:
-                    text = f"{engine.backend} {fault} for {self._name}"
-                    self._on_refusal(f"{text}.")
-                    self._give_up(f"{text}, so torch goes on alone.")
-                    return
+                self._prove(engine)
                 self._take_over(engine, version)
+        except EngineRefusal as refusal:
+            self._on_refusal(refusal.message)
+            self._give_up(f"{refusal.message} So torch goes on alone.")
         except PellucidError as failure:
             self._give_up(f"{failure.message} So torch goes on alone.")
         except Exception as failure:  # whatever a driver or a compiler throws, the pictures go on
@@ -168,17 +166,17 @@ class AcceleratedSession:
                 self._session.use_compiled(engine)
                 self._settled.set()
 
-    def _find_difference(self, engine: Engine) -> str:
-        """Runs one tile through both; a part of a sentence about what is wrong, or ""."""
+    def _prove(self, engine: Engine) -> None:
+        """Runs one tile through both. Raises EngineRefusal where they differ."""
         precision = self._session.info.precision
         tile = natural_picture(engine.side, engine.side, seed=7)[np.newaxis]
         expected, got = self._session.compare(tile, engine)
         if not np.isfinite(got).all():
-            return "gave values that are no numbers"
+            raise EngineRefusal(f"{engine.backend} gave values that are no numbers for {self._name}.")
         error = np.abs(got - expected)
         if error.max() > LARGEST_ERROR[precision] or error.mean() > MEAN_ERROR[precision]:
-            return f"differed from torch by up to {error.max() * 255:.1f}/255"
-        return ""
+            steps = error.max() * 255
+            raise EngineRefusal(f"{engine.backend} differed from torch by up to {steps:.1f}/255 for {self._name}.")
 
 
 def _capability(torch_device: Any) -> str:

@@ -19,6 +19,7 @@ from engine.runtime import choose, engine_cache, tensorrt_builder, tensorrt_libr
 from engine.runtime.choose import backend_reports, open_session
 from engine.runtime.engine_cache import EngineCache, EngineKey
 from engine.runtime.tensorrt_builder import EngineBuild
+from engine.runtime.tensorrt_engine import EngineRefusal
 from engine.runtime.tensorrt_library import FLAVOURS, component_folder, find_flavour, installed_version, load_library
 from engine.runtime.tensorrt_session import AcceleratedSession
 from engine.runtime.tile_choice import TileChoice
@@ -209,6 +210,32 @@ def test_whatever_fails_in_the_background_the_pictures_go_on(
     assert session.settle(30)
     assert "torch goes on alone" in session.take_notices()[0]
     np.testing.assert_allclose(session.run(tile()), reference(model, tile()), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("failure", "remembered"),
+    [
+        (EngineRefusal("TensorRT could not take the weights."), ["TensorRT could not take the weights."]),
+        (OutOfMemory("TensorRT could not take the weights: out of memory."), []),
+    ],
+)
+@pytest.mark.parametrize("step", ["refit", "network"])
+def test_an_engine_that_cannot_serve_is_remembered_unless_memory_was_short(
+    small_model: MakeModel, accelerate: Accelerate, failure: Exception, remembered: list[str], step: str
+) -> None:
+    model = small_model("compact")
+    engine, refused = PretendedEngine(model), []
+
+    def fail(_: Any) -> None:
+        raise failure
+
+    fail.load = lambda prepared: None
+    setattr(engine, step, fail)
+    session = accelerate(model, lambda *_: engine, on_refusal=refused.append)
+    assert session.settle(30)
+    assert session.info.backend == "torch"
+    assert refused == remembered
+    assert session.take_notices() == [f"{failure} So torch goes on alone."]
 
 
 def test_closing_does_not_wait_for_a_build(small_model: MakeModel, accelerate: Accelerate) -> None:

@@ -165,8 +165,11 @@ def _plot(
     y0, y1 = top + above, top + PANEL[1] - below
     values = [value for _, value in points + (baseline or [])]
     low, high = min(values), max(values)
-    if high - low < 1e-12:
-        low, high = low - 0.5, high + 0.5
+    largest = max(abs(low), abs(high))
+    if high - low <= 1e-3 * largest:
+        # As good as constant: a line in the middle, between two numbers that can be told apart.
+        middle, room = (low + high) / 2, 0.05 * largest or 0.5
+        low, high = middle - room, middle + room
     first, last = points[0][0], max(points[-1][0], points[0][0] + 1)
 
     def place(point: tuple[int, float]) -> tuple[float, float]:
@@ -188,7 +191,7 @@ def _plot(
     draw.text((4, y0), f"{high:.4g}", fill="#555555")
     draw.text((4, y1 - 10), f"{low:.4g}", fill="#555555")
     draw.text((x0, y1 + 6), str(first), fill="#555555")
-    draw.text((x1 - 50, y1 + 6), str(last), fill="#555555")
+    draw.text((x1 - 50, y1 + 6), str(points[-1][0]), fill="#555555")
 
 
 def tensorboard_file(story: Story, folder: Path) -> Path:

@@ -71,6 +71,8 @@ class TensorRtEngine:
             )
         self._engine = engine
         self._contexts: dict[int, Any] = {}
+        self._memory: Any = None
+        """What lies between the layers, as a torch tensor of bytes."""
         self._refitter: Any = None
         self._weights: EngineWeights | None = None
         self._scale = -(-int(engine.get_tensor_shape(OUTPUT)[2]) // side)
@@ -81,19 +83,24 @@ class TensorRtEngine:
         picture = picture.contiguous()
         side = self.side * self._scale
         result = torch.empty((count, 3, side, side), dtype=torch.float32, device=picture.device)
-        context = self._context(count)
+        context = self._context(count, picture.device)
         context.set_tensor_address(INPUT, picture.data_ptr())
         context.set_tensor_address(OUTPUT, result.data_ptr())
         if not context.execute_async_v3(torch.cuda.current_stream(picture.device).cuda_stream):
             raise self._refusal(f'TensorRT could not run "{self._card.name}"', self._last_words())
         return result
 
-    def _context(self, count: int) -> Any:
-        """One for each number of tiles: a recorded graph keeps to what its context was told."""
+    def _context(self, count: int, device: Any) -> Any:
+        """One for each number of tiles: a recorded graph keeps to what its context was told. They run one after the
+        other, so that all work in the same memory, which is enough for any number."""
         if count not in self._contexts:
-            context = self._engine.create_execution_context()
+            if self._memory is None:
+                size = self._engine.device_memory_size_v2
+                self._memory = self._torch.empty(size, dtype=self._torch.uint8, device=device)
+            context = self._engine.create_execution_context(self._trt.ExecutionContextAllocationStrategy.USER_MANAGED)
             if context is None:
                 raise OutOfMemory(f"The GPU has too little memory for {count} tiles in TensorRT.")
+            context.set_device_memory(self._memory.data_ptr(), self._memory.numel())
             context.set_input_shape(INPUT, (count, 3, self.side, self.side))
             self._contexts[count] = context
         return self._contexts[count]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,11 +17,11 @@ import pytest
 
 from engine.errors import Code, OutOfMemory, PellucidError
 from engine.models.model import Model
-from engine.runtime import choose, engine_cache, tensorrt_builder, tensorrt_library, torch_cuda
+from engine.runtime import choose, engine_cache, tensorrt_builder, tensorrt_engine, tensorrt_library, torch_cuda
 from engine.runtime.choose import backend_reports, open_session
 from engine.runtime.engine_cache import EngineCache, EngineKey
 from engine.runtime.tensorrt_builder import EngineBuild
-from engine.runtime.tensorrt_engine import EngineRefusal
+from engine.runtime.tensorrt_engine import EngineRefusal, TensorRtEngine
 from engine.runtime.tensorrt_library import FLAVOURS, component_folder, find_flavour, installed_version, load_library
 from engine.runtime.tensorrt_session import AcceleratedSession
 from engine.runtime.tile_choice import TileChoice
@@ -248,6 +250,87 @@ def test_closing_does_not_wait_for_a_build(small_model: MakeModel, accelerate: A
     session.close()
     with pytest.raises(PellucidError, match="closed"):
         session.run(tile())
+
+
+class PretendedContext:
+    def __init__(self, engine: PretendedTensorRt) -> None:
+        self.engine = engine
+        self.memory: tuple[int, int] | None = None
+        self.shape: tuple[int, ...] = ()
+
+    def set_device_memory(self, address: int, size: int) -> None:
+        self.memory = address, size
+
+    def set_input_shape(self, name: str, shape: tuple[int, ...]) -> None:
+        self.shape = shape
+
+    def set_tensor_address(self, name: str, address: int) -> None: ...
+
+    def execute_async_v3(self, stream: int) -> bool:
+        assert self.memory is not None
+        return not self.engine.words
+
+
+class PretendedTensorRt:
+    """The library, its runtime and its engine in one: it counts the contexts, and fails with these last words."""
+
+    class ExecutionContextAllocationStrategy:
+        USER_MANAGED = "the caller's memory"
+
+    device_memory_size_v2 = 4096
+
+    def __init__(self) -> None:
+        self.contexts: list[PretendedContext] = []
+        self.words = ""
+
+    def Runtime(self, logger: Any) -> Any:
+        return self
+
+    def deserialize_cuda_engine(self, plan: bytes) -> Any:
+        return self
+
+    def get_tensor_shape(self, name: str) -> tuple[int, ...]:
+        return -1, 3, 128, 128
+
+    def create_execution_context(self, strategy: str) -> PretendedContext:
+        assert strategy == "the caller's memory"
+        self.contexts.append(PretendedContext(self))
+        return self.contexts[-1]
+
+
+@pytest.fixture
+def loaded(small_model: MakeModel, monkeypatch: pytest.MonkeyPatch) -> TensorRtEngine:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: SimpleNamespace(cuda_stream=0))
+    library = PretendedTensorRt()
+    monkeypatch.setattr(tensorrt_engine, "quiet_logger", lambda trt: SimpleNamespace(said=[]))
+    return TensorRtEngine(
+        library, b"", small_model("compact").card, backend="tensorrt", precision="bf16", side=32, batch=8
+    )
+
+
+def test_all_numbers_of_tiles_work_in_the_same_memory(loaded: TensorRtEngine) -> None:
+    import torch
+
+    for count in (8, 1, 2, 4, 8, 1):
+        assert loaded(torch.zeros((count, 3, 32, 32))).shape == (count, 3, 128, 128)
+    contexts = loaded._engine.contexts
+    assert [context.shape[0] for context in contexts] == [8, 1, 2, 4]
+    assert {context.memory for context in contexts} == {(loaded._memory.data_ptr(), 4096)}
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"), [("Cuda Runtime (out of memory)", OutOfMemory), ("misaligned address", EngineRefusal)]
+)
+def test_an_engine_that_cannot_run_says_why(loaded: TensorRtEngine, words: str, kind: type[PellucidError]) -> None:
+    import torch
+
+    loaded._engine.words = words
+    loaded._logger.said.append(words)
+    with pytest.raises(PellucidError, match=re.escape(f'TensorRT could not run "compact": {words}.')) as caught:
+        loaded(torch.zeros((1, 3, 32, 32)))
+    assert type(caught.value) is kind
 
 
 KEY = EngineKey("compact []", "bf16", 512, 4, "tensorrt-rtx 1.7", "RTX 4090 8.9")

@@ -6,6 +6,7 @@ user's state folder and disappears when the queue has ended well.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -25,8 +26,14 @@ class _Ended(msgspec.Struct, frozen=True, tag="ended"):
     job: str
 
 
-_encode = msgspec.json.Encoder().encode
-_decode: msgspec.json.Decoder[_Taken | _Ended] = msgspec.json.Decoder(_Taken | _Ended)
+def _encode(entry: _Taken | _Ended) -> bytes:
+    # In ASCII, where a file's name that is no UTF-8 survives as an escape; msgspec itself takes no such name.
+    return json.dumps(msgspec.to_builtins(entry)).encode("ascii")
+
+
+def _decode(line: bytes) -> _Taken | _Ended:
+    """Raises ValueError for a torn or damaged line."""
+    return msgspec.convert(json.loads(line), _Taken | _Ended)
 
 
 def journal_path() -> Path:
@@ -68,8 +75,8 @@ def unfinished(path: Path) -> list[RestoreRequest]:
     waiting: dict[str, RestoreRequest] = {}
     for line in lines:
         try:
-            entry = _decode.decode(line)
-        except msgspec.DecodeError:
+            entry = _decode(line)
+        except (ValueError, RecursionError):
             continue
         if isinstance(entry, _Taken):
             waiting[entry.request.job] = entry.request

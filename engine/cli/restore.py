@@ -86,6 +86,8 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         if not arguments.sources:
             raise PellucidError(Code.USAGE, "Name at least one picture or folder.", "Try: pellucid restore --help")
         sources = collect_sources([Path(name) for name in arguments.sources])
+        if not sources:
+            output.say(f"There is no picture in {', '.join(arguments.sources)}.")
         requests = [
             RestoreRequest(
                 job=str(number),

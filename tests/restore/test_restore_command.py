@@ -42,6 +42,21 @@ def opened(path: Path) -> Image.Image:
         return image
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are UTF-8 there")
+def test_a_name_that_is_no_utf8_is_kept(restore: Restore, picture: Picture, tmp_path: Path) -> None:
+    source = picture("x.png", 20, 24).rename(os.fsdecode(os.fsencode(tmp_path) + b"/old\xfc.png"))
+    code, records = restore(source, "-o", tmp_path / "out")
+    assert code == 0
+    result = Path(str(next(r["target"] for r in records if r.get("type") == "Restored")))
+    assert os.fsencode(result.name) == b"old\xfc_faithful_x4.png"
+    assert opened(result).size == (80, 96)
+
+
+def test_a_folder_without_pictures_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["restore", str(tmp_path)]) == 0
+    assert "There is no picture in" in capsys.readouterr().out
+
+
 def test_a_picture_becomes_four_times_as_large_and_equals_torch(
     restore: Restore, picture: Picture, tmp_path: Path
 ) -> None:

@@ -12,9 +12,11 @@ import argparse
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -104,16 +106,20 @@ class Machine:
 
     def __init__(self, dry: bool) -> None:
         self.dry = dry
-        self.device: Device = HostDevice() if dry else CudaDevice("cuda:0")
+        self.device = self.new_device()
         self.names = NETWORKS
         self.precisions: tuple[Precision, ...] = ("fp32", "bf16") if dry else ("fp32", "bf16", "fp16")
+
+    def new_device(self) -> Device:
+        """Each session has its own, as it has in use: a recording that broke is the last of its device."""
+        return HostDevice() if self.dry else CudaDevice("cuda:0")
 
     def model(self, name: str, seed: int = 0) -> Model:
         return make_model(name, seed, small=self.dry)
 
     @contextmanager
     def session(self, model: Model, precision: Precision) -> Iterator[PipelinedSession]:
-        session = pipelined_torch_session(model, self.device, precision)
+        session = pipelined_torch_session(model, self.new_device(), precision)
         try:
             yield session
         finally:
@@ -126,6 +132,11 @@ class Machine:
             yield session
         finally:
             session.close()
+
+
+def is_recorded(session: PipelinedSession) -> bool:
+    """Whether tiles of some shape run through a recorded graph."""
+    return any(lane.is_recorded for lane in session._lanes.values())
 
 
 def tiles(count: int, side: int) -> Any:
@@ -160,6 +171,7 @@ def check_precision(machine: Machine, name: str) -> Iterator[Finding]:
             first = session.run(batch)
             for _ in range(4):
                 again = session.run(batch)
+            recorded = is_recorded(session)
         error = np.abs(again - expected)
         finite = bool(np.isfinite(again).all() and np.isfinite(first).all())
         rms = float(np.sqrt((error**2).mean())) / spread if finite else float("inf")
@@ -169,6 +181,7 @@ def check_precision(machine: Machine, name: str) -> Iterator[Finding]:
         )
         change = float(np.abs(again - first).max()) / spread
         yield Finding(f"{name} {precision}: recorded against not, / deviation", change, PEAK_BOUNDS[precision])
+        yield Finding(f"{name} {precision}: recorded (0: yes)", 0.0 if recorded else 1.0, 0.0)
 
 
 def check_tiling(machine: Machine, name: str) -> Iterator[Finding]:
@@ -291,6 +304,38 @@ def check_real_shortage(machine: Machine, name: str) -> Iterator[Finding]:
     yield Finding(f"{name} the hog was noticed (0: yes)", 0.0 if shared else 1.0, 0.0)
 
 
+def check_opening_beside_recordings(machine: Machine, name: str) -> Iterator[Finding]:
+    """Sessions open, and count memory, while another records one shape after the other: neither disturbs the other."""
+    model, sides = machine.model(name), (24, 32) if machine.dry else (96, 128, 160, 192)
+    done = threading.Event()
+    needs: list[int | None] = []
+
+    def open_others() -> None:
+        while not done.is_set():
+            with machine.session(model, "bf16") as other:
+                picture = torch.zeros((1, 3, sides[-1], sides[-1]), device=other.device.torch_device)
+                needs.append(other.device.peak_of(partial(other._network, picture)))
+
+    opener = threading.Thread(target=open_others)
+    with machine.session(model, "fp32") as session, machine.eager(model) as eager:
+        opener.start()
+        try:
+            worst, unrecorded = 0.0, 0
+            for side in sides:
+                batch = tiles(1, side)
+                expected = eager.run(batch)
+                for _ in range(4):
+                    worst = max(worst, float(np.abs(session.run(batch) - expected).max() / expected.std()))
+                unrecorded += not is_recorded(session)
+                session.use_compiled(None)  # forgets what was recorded
+        finally:
+            done.set()
+            opener.join()
+    yield Finding(f"{name} beside sessions that open, / deviation", worst, PEAK_BOUNDS["fp32"])
+    yield Finding(f"{name} shapes not recorded beside sessions that open", float(unrecorded), 0.0)
+    yield Finding(f"{name} sessions that opened meanwhile (0: some)", float(not needs), 0.0)
+
+
 def check_refusals(machine: Machine) -> Iterator[Finding]:
     """SwinIR never in fp16."""
     try:
@@ -325,6 +370,7 @@ def all_findings(machine: Machine) -> Iterator[Finding]:
     for name in machine.names:
         for check in PER_NETWORK:
             yield from check(machine, name)
+    yield from check_opening_beside_recordings(machine, SHORTAGE_ON)
     yield from check_injected_shortage(machine, SHORTAGE_ON)
     yield from check_real_shortage(machine, SHORTAGE_ON)
     yield from check_refusals(machine)

@@ -33,13 +33,13 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from check_sessions import Machine, all_findings, picture8, precisions_of
+from check_sessions import Machine, all_findings, is_recorded, picture8, precisions_of
 
 from engine.models.arch import find_architecture
 from engine.models.blend import BlendedWeights
 from engine.models.model import Model
 from engine.runtime.tensorrt_library import FLAVOURS, installed_version, is_installed
-from engine.runtime.torch_network import TorchNetwork
+from engine.runtime.torch_network import TorchNetwork, is_shortage
 from engine.tiling.plan import plan_tiles
 from engine.tiling.run import TilingSettings, plan_for, restore_tiles
 from engine.tiling.source import InterleavedSource
@@ -124,6 +124,7 @@ def measure_rates(machine: Machine, results: dict[str, Any]) -> object:
                     "share_of_peak": megapixels / seconds * flop / 1e6 / peak,
                     "tile": info.read_side,
                     "batch": session.batch,
+                    "recorded": is_recorded(session),
                     "useful_share": plan.useful_share,
                 }
         safe = find_architecture(model.card.architecture).fp16_safe
@@ -176,9 +177,8 @@ def tile_by_tile(machine: Machine, model: Model, picture: Any, precision: Any, c
 def measure_tiles(machine: Machine, results: dict[str, Any]) -> object:
     """Raw rate of the recorded network alone, for tiles and batches: what the choice of tiles should follow."""
     found: dict[str, Any] = {}
-    device = machine.device
     for name in MEASURED:
-        model = machine.model(name)
+        model, device = machine.model(name), machine.new_device()
         network = TorchNetwork(model, device.torch_device, "bf16")
         rates: dict[str, float | str] = {}
         for side in (32,) if machine.dry else (128, 256, 384, 512, 768, 1024):
@@ -194,7 +194,9 @@ def measure_tiles(machine: Machine, results: dict[str, Any]) -> object:
                         continue
                     seconds = median_seconds(machine, partial(_on_stream, stream, replay), 0.25)
                     rates[f"{batch} x {side}"] = batch * side * side / 1e6 / seconds
-                except torch.OutOfMemoryError:
+                except RuntimeError as failure:
+                    if not is_shortage(failure):
+                        raise
                     rates[f"{batch} x {side}"] = "out of memory"
                 replay = None
                 device.release_memory()

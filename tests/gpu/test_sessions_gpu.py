@@ -28,6 +28,7 @@ def test_every_network_keeps_its_promises_on_the_gpu(name: str, check: object) -
 @on_gpu
 def test_memory_that_runs_out_costs_time_and_nothing_else() -> None:
     machine = checks.Machine(dry=False)
+    keep_promises(list(checks.check_opening_beside_recordings(machine, checks.SHORTAGE_ON)))
     keep_promises(list(checks.check_injected_shortage(machine, checks.SHORTAGE_ON)))
     keep_promises(list(checks.check_real_shortage(machine, checks.SHORTAGE_ON)))
     keep_promises(list(checks.check_refusals(machine)))
@@ -43,5 +44,9 @@ def test_the_checks_themselves_run_dry(name: str) -> None:
 
 def test_the_checks_of_memory_run_dry() -> None:
     machine = checks.Machine(dry=True)
-    findings = [*checks.check_injected_shortage(machine, "compact-32"), *checks.check_refusals(machine)]
+    findings = [
+        *checks.check_opening_beside_recordings(machine, "compact-32"),
+        *checks.check_injected_shortage(machine, "compact-32"),
+        *checks.check_refusals(machine),
+    ]
     keep_promises(findings)

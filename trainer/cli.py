@@ -328,12 +328,38 @@ class _Speaker:
         self.iteration = 0
         self.scores: dict[str, float] = {}
         self._total = 0
+        self._is_read = True
 
     def hear(self, event: Event) -> None:
-        self._out.line({str(name): value for name, value in msgspec.to_builtins(event).items()})
+        """A reader who goes away, as `head` does, costs the words and not the training."""
+        self._note(event)
+        if self._is_read:
+            try:
+                self._tell(event)
+            except BrokenPipeError:
+                self._is_read = False
+
+    def _note(self, event: Event) -> None:
         match event:
             case RunStarted():
                 self._total = event.iterations
+            case Progress():
+                self.iteration = event.iteration
+            case Validated():
+                self.scores = event.metrics
+            case Finished():
+                self.state, self.iteration = "finished", event.iteration
+            case Stopped():
+                self.state, self.iteration = "stopped", event.iteration
+            case RunFailed() | RunCrashed():
+                self.state = "failed"
+            case _:
+                pass
+
+    def _tell(self, event: Event) -> None:
+        self._out.line({str(name): value for name, value in msgspec.to_builtins(event).items()})
+        match event:
+            case RunStarted():
                 self._out.say(
                     f"{'Going on at' if event.resumed else 'Starting at'} iteration {event.iteration} of "
                     f"{event.iterations}: {event.parameters:,} parameters, {_counted(event.pictures)}, {event.device}, "
@@ -342,12 +368,10 @@ class _Speaker:
             case StageStarted():
                 self._out.say(f"Stage {event.name}: {event.iterations} iterations")
             case Progress():
-                self.iteration = event.iteration
                 if time.monotonic() >= self._next:
                     self._next = time.monotonic() + SPOKEN_SECONDS
                     self._out.say(progress_line(event, self._total))
             case Validated():
-                self.scores = event.metrics
                 self._out.say(validation_line(event))
             case ModelSaved() if event.kind == "stage":
                 self._out.say(f"Model: {event.path}")
@@ -363,13 +387,9 @@ class _Speaker:
             case Paused():
                 self._out.say(f"Paused at iteration {event.iteration}.")
             case Finished():
-                self.state, self.iteration = "finished", event.iteration
                 self._out.say(f"Finished after {event.iteration} iterations.")
             case Stopped():
-                self.state, self.iteration = "stopped", event.iteration
                 self._out.say(f"{event.reason} Saved at iteration {event.iteration}.")
-            case RunFailed() | RunCrashed():
-                self.state = "failed"
             case _:
                 pass
 
@@ -550,7 +570,12 @@ def _facts(path: Path) -> dict[str, Any]:
 
 def run_show(arguments: argparse.Namespace, out: Output) -> int:
     facts = _facts(find_run(arguments.name))
-    out.table([(name, _shown(value)) for name, value in facts.items()], ("fact", "value"))
+    left = facts["seconds_left"]
+    shown = {**facts, "seconds_left": None if left is None else spoken_time(left)}
+    out.table(
+        [(name.replace("seconds", "time").replace("_", " "), _shown(value)) for name, value in shown.items()],
+        ("fact", "value"),
+    )
     out.line(facts)
     return DONE
 

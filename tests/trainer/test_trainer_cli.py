@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +11,16 @@ import pytest
 from PIL import Image
 
 from engine.models.files import read_model
-from engine.wire_training import Finished, Paused, Progress, RunFailed, RunStarted, encode_event
+from engine.wire_training import (
+    Finished,
+    Paused,
+    Progress,
+    RunFailed,
+    RunStarted,
+    StageConfig,
+    encode_event,
+    format_config,
+)
 from tests.trainer.tiny import draw_picture, tiny_config
 from trainer.cli import main, spoken_time
 from trainer.rundir import RunFolder, RunOwner
@@ -349,3 +360,19 @@ def test_presets_are_listed(pellucid: Run) -> None:
 @pytest.mark.parametrize(("seconds", "text"), [(5, "5 s"), (600, "10 min"), (9000, "2.5 h"), (400000, "4.6 days")])
 def test_times_are_told_as_people_do(seconds: float, text: str) -> None:
     assert spoken_time(seconds) == text
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_reader_who_goes_away_costs_the_words_and_not_the_training(
+    as_json: bool, photos: Path, tmp_path: Path
+) -> None:
+    config = tmp_path / "tiny.toml"
+    config.write_text(format_config(tiny_config(photos, stages=[StageConfig(iterations=30)])), encoding="utf-8")
+    words = ["train", str(config), "--run", str(tmp_path / "run"), *(["--json"] if as_json else [])]
+    training = subprocess.Popen([sys.executable, "-m", "gui", *words], stdout=subprocess.PIPE)
+    assert training.stdout is not None
+    training.stdout.readline()
+    training.stdout.close()
+    training.wait(120)
+    events = [event for event, _ in RunFolder(tmp_path / "run").events()]
+    assert isinstance(events[-1], Finished)

@@ -345,8 +345,6 @@ def check_config(config: TrainingConfig, source: str) -> None:
             "data.shuffle_pool",
             f"a pool of {config.data.shuffle_pool} cannot separate {config.data.crops_per_picture} crops of a picture.",
         )
-    if config.model.name and not _is_file_name(config.model.name):
-        refuse("model.name", f"{config.model.name!r} is no name for a file on every system.")
     if config.validation.select not in config.validation.metrics:
         refuse("validation.select", f"{config.validation.select} is not among validation.metrics.")
     for number, stage in enumerate(config.stages):
@@ -383,10 +381,6 @@ def check_config(config: TrainingConfig, source: str) -> None:
                 "the gradient penalty of wgan-gp is undefined across a normalised batch.",
                 "Set it to instance or none.",
             )
-
-
-def _is_file_name(name: str) -> bool:
-    return name == name.strip(" .") and not re.search(r'[\x00-\x1f/\\:*?"<>|]', name)
 
 
 def _refuse_endless(value: object, key: str, source: str) -> None:

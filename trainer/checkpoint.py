@@ -54,7 +54,8 @@ def load_checkpoint(path: Path) -> State:
     try:
         with safe_open(str(path), "pt") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            # Copies: what is given out lies in the mapped file, which Windows then neither replaces nor removes.
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
         raise PellucidError(
             Code.MODEL_CORRUPT, f"The checkpoint {path} is damaged: {error}.", path=str(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import math
 import os
 import shutil
@@ -306,6 +307,10 @@ def _train_here(folder: Path, out: Output) -> int:
     speaker = _Speaker(out)
     out.say(f"Run: {folder}")
     code = work(folder, speaker.hear)
+    if not speaker.is_read:
+        # Nothing more can be said, not even at the interpreter's end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return code
     out.line(
         {
             "run": str(folder),
@@ -328,16 +333,19 @@ class _Speaker:
         self.iteration = 0
         self.scores: dict[str, float] = {}
         self._total = 0
-        self._is_read = True
+        self.is_read = True
 
     def hear(self, event: Event) -> None:
         """A reader who goes away, as `head` does, costs the words and not the training."""
         self._note(event)
-        if self._is_read:
+        if self.is_read:
             try:
                 self._tell(event)
-            except BrokenPipeError:
-                self._is_read = False
+            except OSError as error:
+                # Windows has another word for it than a broken pipe.
+                if error.errno not in (errno.EPIPE, errno.EINVAL):
+                    raise
+                self.is_read = False
 
     def _note(self, event: Event) -> None:
         match event:

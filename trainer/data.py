@@ -22,6 +22,8 @@ from trainer.validate import Example, make_examples, smallest_side
 
 HELD_OUT = 8
 """Pictures kept out of training for validation where no folder is named for it, a tenth of all at most."""
+TOLD = 8
+"""Pictures left out of validation that are told of one by one."""
 VALIDATION_SEED = 0
 """The same for every run, so that scores of different runs compare."""
 
@@ -60,11 +62,12 @@ def gather_pictures(config: TrainingConfig) -> TrainingPictures:
         [picture for folder in config.validation.folders for picture in pictures_to_validate(Path(folder), scale)]
     )
     apart = named or without_repeats([picture for one in sets for picture in one.validation])
+    told = len(notices)
     validation, from_files = _measure_validation(config, apart, notices), _use_files(config, apart)
     if named and not validation:
         raise PellucidError(
             Code.CONFIG,
-            f"None of the {len(named)} validation pictures can be used. {notices[-1]}",
+            f"None of the {len(named)} validation pictures can be used. {notices[told]}",
             "Name other folders for validation, or none: some pictures are then kept out of training for it.",
             key="validation.folders",
         )
@@ -141,6 +144,7 @@ def _measure_validation(config: TrainingConfig, pictures: Sequence[Picture], not
     scale, limit = config.model.scale, config.validation.limit
     from_files, side = _use_files(config, pictures), _smallest_scored(config)
     usable: list[Picture] = []
+    unfit: list[str] = []
     for picture in pictures:
         if limit and len(usable) == limit:
             break
@@ -148,17 +152,20 @@ def _measure_validation(config: TrainingConfig, pictures: Sequence[Picture], not
             height, width = picture_size(picture.target)
             partner = picture_size(picture.damaged) if from_files and picture.damaged is not None else None
         except PellucidError as error:
-            notices.append(f"Left out of validation: {error.message}")
+            unfit.append(error.message)
             continue
         if min(height, width) < side:
-            notices.append(
-                f"Left out of validation: {picture.target} is {width}x{height}, and {side}x{side} is the least that "
+            unfit.append(
+                f"{picture.target} is {width}x{height}, and {side}x{side} is the least that "
                 f"{' and '.join(config.validation.metrics)} can be measured on."
             )
         elif partner is not None and not _fits_about(partner, (height, width), scale):
-            notices.append(f"Left out of validation: {_describe_misfit(picture, (height, width), partner, scale)}")
+            unfit.append(_describe_misfit(picture, (height, width), partner, scale))
         else:
             usable.append(picture)
+    notices += [f"Left out of validation: {sentence}" for sentence in unfit[:TOLD]]
+    if len(unfit) > TOLD:
+        notices.append(f"{_pictures(len(unfit) - TOLD)} left out of validation beside these.")
     return usable
 
 

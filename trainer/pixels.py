@@ -8,6 +8,7 @@ pages under pressure, so the cache never takes memory that something else needs.
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import shutil
@@ -98,7 +99,8 @@ class PixelCache:
     ) -> PixelCache:
         """Reserve `file` for as many pictures, in their order, as fit into `budget` bytes and leave `spare` bytes of
         the disk free."""
-        budget = min(budget, _free_bytes(file.parent) - spare)
+        with contextlib.suppress(OSError):
+            budget = min(budget, _free_bytes(file.parent) - spare)
         kept: list[tuple[int, int]] = []
         left = budget
         for height, width in sizes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import torch
 from torch import nn
 
@@ -19,6 +21,9 @@ def rehearse(config: TrainingConfig) -> None:
 
     Networks are built on torch's meta device, which knows shapes and no values: even the largest takes no memory.
     """
+    name = config.model.name
+    if name != name.strip(" .") or re.search(r'[\x00-\x1f/\\:*?"<>|]', name):
+        raise PellucidError(Code.CONFIG, f"model.name: {name!r} is no name for a file.", key="model.name")
     facts = describe_generator(config.model)
     if config.model.start:
         read_start(config.model)

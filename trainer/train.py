@@ -226,6 +226,7 @@ class Training:
         self._tell_device = tell_device
         self._scores: dict[str, float] = {}
         self._held: PsnrStep | None = None
+        self._returned_to: int | None = None
         self.place = Place()
 
     def run(self) -> Outcome:
@@ -437,7 +438,8 @@ class Training:
             self._loader.waited = 0.0
 
             trouble = self._look_at(result)
-            if trouble is None and self._is_due(config.validation.every, stage):
+            validates = trouble is None and self._is_due(config.validation.every, stage)
+            if validates:
                 trouble = self._validate()
             if trouble is not None:
                 self._roll_back(trouble)
@@ -445,7 +447,9 @@ class Training:
                 meter, predicted_from, saved_at = _Meter(), None, place.iteration
                 continue
             ends = self._step.iteration == stage.iterations  # handing over saves
-            if place.nonfinite == 0 and place.iteration % config.save.every == 0 and not ends:
+            # What has just been validated is saved as well: it may be the place to return to.
+            due = validates or place.iteration % config.save.every == 0
+            if place.nonfinite == 0 and due and not ends:
                 self._save()
                 saved_at = place.iteration
             if self._wants_progress(meter):
@@ -521,7 +525,7 @@ class Training:
         """Return to the last good checkpoint with half the learning rate, or give up in a sentence."""
         place, abandoned = self.place, self.place.iteration
         rollbacks = place.rollbacks + 1
-        state, _ = self._folder.load_latest(self._last_good())
+        state = self._refuge()
         self._processes.wait()  # until all have read the same: the first one writes it anew
         if state is None or rollbacks > self._config.safety.rollbacks:
             kept = f"The last good checkpoint is of iteration {state['place']['iteration']}." if state else ""
@@ -549,14 +553,28 @@ class Training:
                 reason=reason,
             )
         )
+        self._returned_to = self.place.iteration
         if self._processes.leads:
             self._folder.drop_later(self.place.iteration)
         self._save()
 
-    def _last_good(self) -> int | None:
-        """Where a roll-back may return to at the latest. None: nothing was validated yet, so anywhere."""
-        good = self._processes.agree(-1 if self.place.good is None else self.place.good)
-        return None if good < 0 else good
+    def _refuge(self) -> State | None:
+        """The checkpoint to return to. One that was saved while all losses were numbers will do where they are not any
+        more, unless that has led there again; what crept in slowly may lie in every checkpoint since the last good
+        validation."""
+        newest = next((int(path.stem) for path in self._folder.checkpoint_files()), None)
+        trusted = self.place.nonfinite > 0 and newest != self._returned_to
+        good = -1 if self.place.good is None or trusted else self.place.good
+        good = self._processes.agree(good)
+        try:
+            state, _ = self._folder.load_latest(None if good < 0 else good)
+        except PellucidError as error:
+            if good < 0 or error.code != Code.MODEL_CORRUPT:
+                raise
+            state = None
+        if state is None and good >= 0:
+            state, _ = self._folder.load_latest()
+        return state
 
     def _is_due(self, every: int, stage: StageConfig) -> bool:
         ends = self._step.iteration == stage.iterations

@@ -11,6 +11,8 @@ _MEMORY = 0.99
 """Weight of the past in the running means: about the last hundred steps."""
 _SETTLING = 200
 """Steps before the running mean of colours is believed."""
+_CLOSE = 0.8
+"""Of a limit: too close to it to be returned to."""
 _STILL_DB, _STILL_TIMES = 1e-3, 2
 """A network that learns moves its validation by more than this; so many times in a row it did not: it stands still."""
 
@@ -80,14 +82,15 @@ class Watchdog:
         )
 
     def is_calm(self, psnr: float | None) -> bool:
-        """Whether the run, as it stands after a validation, is a place to return to: half way to a limit is not."""
+        """Whether the run, as it stands after a validation, is a place to return to: close to a limit is not. A GAN
+        lowers PSNR and shifts colours for good; well within the limits that is no reason against it."""
         config = self._config
-        fallen = psnr is not None and self._best is not None and self._best - psnr > config.validation_drop / 2
-        drifted = max(abs(shift) for shift in self._shift) > config.colour_drift / 2 / 255.0
+        fallen = psnr is not None and self._best is not None and self._best - psnr > _CLOSE * config.validation_drop
+        drifted = max(abs(shift) for shift in self._shift) > _CLOSE * config.colour_drift / 255.0
         return not (
             (config.validation_drop and fallen)
             or (config.colour_drift and self._steps >= _SETTLING and drifted)
-            or 2 * self._sure_for > config.patience
+            or self._sure_for > _CLOSE * config.patience
         )
 
     def after_a_roll_back(self) -> dict[str, Any]:

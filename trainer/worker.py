@@ -83,11 +83,9 @@ def _ending(error: BaseException, iteration: int) -> Event:
 def _as_known(error: BaseException) -> PellucidError | None:
     if isinstance(error, PellucidError):
         return error
-    import torch
+    from engine.runtime.torch_network import is_shortage
 
-    if isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-        isinstance(error, RuntimeError) and "not enough memory" in str(error)
-    ):
+    if isinstance(error, MemoryError) or is_shortage(error):
         return OutOfMemory(
             "The training ran out of memory.",
             "Set data.batch or data.crop lower, or stages.N.accumulate higher: see pellucid train --dry-run.",

@@ -13,27 +13,42 @@ from typing import BinaryIO, Final
 
 from engine.image.headers import LARGEST_METADATA
 
+_TAIL: Final = 64 << 10
+"""How much of a PNG's end is looked at."""
+_END: Final = struct.pack(">I", 0) + b"IEND" + struct.pack(">I", zlib.crc32(b"IEND"))
 _NO_PIXELS: Final = struct.pack(">I", 0) + b"IDAT" + struct.pack(">I", zlib.crc32(b"IDAT"))
 
 
 def skim_png(file: BinaryIO) -> bytes:
-    """Every chunk but the pixels, which become one empty chunk."""
+    """Every chunk before the pixels, one empty chunk for the pixels, and of what stands behind them, at the end of the
+    file, EXIF and the mark of the end, which a cut file lacks. To step through the pixels would be to read them."""
     kept = [file.read(8)]
-    seen_pixels = False
     while len(head := file.read(8)) == 8:
         length, kind = struct.unpack(">I4s", head)
         if kind == b"IDAT":
-            if not seen_pixels:
-                kept.append(_NO_PIXELS)
-            seen_pixels = True
-            file.seek(length + 4, os.SEEK_CUR)
-        elif length > LARGEST_METADATA:
+            kept += [_NO_PIXELS, _last_chunks(file)]
             break
-        else:
-            kept += [head, file.read(length + 4)]
+        if length > LARGEST_METADATA:
+            break
+        kept += [head, file.read(length + 4)]
         if kind == b"IEND":
             break
     return b"".join(kept)
+
+
+def _last_chunks(file: BinaryIO) -> bytes:
+    here, end = file.tell(), file.seek(0, os.SEEK_END)
+    file.seek(max(here, end - _TAIL))
+    tail = file.read()
+    found = tail.rfind(b"eXIf")
+    exif = b""
+    if found >= 4:
+        (length,) = struct.unpack_from(">I", tail, found - 4)
+        chunk = tail[found - 4 : found + 8 + length]
+        # Its sum tells a chunk from pixels that happen to spell its name.
+        if len(chunk) == length + 12 and struct.unpack(">I", chunk[-4:])[0] == zlib.crc32(chunk[4:-4]):
+            exif = chunk
+    return exif + (_END if _END in tail else b"")
 
 
 def skim_jpeg(file: BinaryIO) -> bytes:

@@ -61,8 +61,8 @@ def is_shortage(failure: BaseException | None) -> bool:
     return isinstance(failure, RuntimeError) and any(words in str(failure) for words in _WORDS_OF_SHORTAGE)
 
 
-_WORDS_OF_SHORTAGE = ("out of memory", "ALLOC_FAILED")
-"""Of the driver, and of cuBLAS and cuDNN."""
+_WORDS_OF_SHORTAGE = ("out of memory", "ALLOC_FAILED", "can't allocate memory", "not enough memory")
+"""Of the driver, of cuBLAS and cuDNN, and of torch's own on a processor."""
 
 
 def torch_type(precision: Precision) -> Any:

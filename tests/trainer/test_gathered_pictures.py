@@ -217,7 +217,19 @@ def test_validation_of_nothing_usable_is_refused_before_the_start(photos: Path, 
     with pytest.raises(PellucidError, match="None of the 4 validation pictures can be used") as caught:
         gather_pictures(with_folders(tiny_config(photos), [photos], [bad_validation]))
     assert caught.value.code is Code.CONFIG
-    assert "e-18x18.png" in caught.value.message
+    assert "a-unreadable.png" in caught.value.message
+
+
+def test_many_pictures_unfit_for_validation_are_counted(photos: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "thumbnails"
+    folder.mkdir()
+    for number in range(30):
+        draw_picture(number, 8, 8).save(folder / f"{number:02}.png")
+    draw_picture(99, 64, 64).save(folder / "z.png")
+    pictures = gather_pictures(with_folders(tiny_config(photos), [photos], [folder]))
+    assert [picture.name for picture in pictures.validation] == ["z"]
+    assert len(pictures.notices) == 9
+    assert pictures.notices[-1].startswith("22 pictures are left out of validation")
 
 
 def test_validation_that_breaks_after_it_was_measured_ends_in_a_sentence(photos: Path, bad_validation: Path) -> None:

@@ -63,10 +63,10 @@ def test_a_recipe_of_another_name_is_told_of_with_the_nearest() -> None:
 
 
 @pytest.mark.parametrize("name", ["a/b", "a\\b", "con:", "..", " x", "tail.", "what?"])
-def test_a_model_needs_a_name_that_every_system_takes(name: str) -> None:
+def test_a_model_needs_a_name_that_a_file_can_have(name: str) -> None:
     config = tiny_config(Path("photos"))
     with pytest.raises(PellucidError, match=r"model\.name"):
-        check_config(msgspec.structs.replace(config, model=msgspec.structs.replace(config.model, name=name)), "x")
+        rehearse(msgspec.structs.replace(config, model=msgspec.structs.replace(config.model, name=name)))
 
 
 @pytest.mark.parametrize("betas", [(2.0, 3.0), (0.9, 1.0), (-0.1, 0.9)])

@@ -55,5 +55,12 @@ class OutOfMemory(PellucidError):
         super().__init__(Code.OUT_OF_MEMORY, message, hint, **context)
 
 
+class DeviceLost(PellucidError):
+    """A GPU does nothing any more: known by class, so that something else can go on in its place."""
+
+    def __init__(self, message: str, hint: str = "", **context: object) -> None:
+        super().__init__(Code.BACKEND_UNAVAILABLE, message, hint, **context)
+
+
 class Cancelled(Exception):
     """The user asked to stop. Not a failure: nothing is reported but the fact."""

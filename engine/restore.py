@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from engine.errors import Code, OutOfMemory, PellucidError
+from engine.errors import Code, DeviceLost, OutOfMemory, PellucidError
 from engine.finish import Sink, join_alpha, mix_original, resize, to_grey
 from engine.image.buffer import ImageBuffer, Metadata
 from engine.image.colour import round_samples, to_srgb
@@ -168,17 +168,17 @@ class Restorer:
         notice: Callable[[str], None] = lambda text: None,
     ) -> Session:
         """A session with this model's weights in it. Models of one architecture share a session, one at a time. Where a
-        GPU has too little memory even for the model, it is the CPU's, and `notice` is told.
+        GPU has too little memory even for the model, or is lost, it is the CPU's, and `notice` is told.
 
         bulk: for whole pictures, where speed counts more than a quick change of weights.
         """
         try:
             session = self._session(model, options, bulk)
             return AugmentedSession(session) if options.tta else session
-        except OutOfMemory as shortage:
+        except (OutOfMemory, DeviceLost) as failure:
             if options.device == "cpu":
                 raise
-            notice(f"{shortage.message} The CPU restores instead.")
+            notice(f"{failure.message} The CPU restores instead.")
         precision = options.precision if options.precision == "fp32" else ""
         on_cpu = msgspec.structs.replace(options, backend="", device="cpu", precision=precision)
         return self.session_for(model, on_cpu, bulk)

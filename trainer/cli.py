@@ -635,10 +635,10 @@ def run_resume(arguments: argparse.Namespace, out: Output) -> int:
         return _command(arguments.name, ContinueRun(), out, "It works already.", "It goes on.")
     story = read_story(event for event, _ in run.events())
     if story.state == "finished":
-        models = sorted(str(file) for file in run.models.glob("*.safetensors"))
         out.say(f"The run {run.path} is finished: there is nothing left of its {story.iterations} iterations.")
-        if models:
-            out.say(f"To train on, begin a new run with its model: --set model.start={models[0]}")
+        saved = [event.path for event, _ in run.events() if isinstance(event, ModelSaved) and event.kind == "stage"]
+        if saved and (run.path / saved[-1]).is_file():
+            out.say(f'To train on, begin a new run with its model: --set "model.start={run.path / saved[-1]}"')
         out.line({"run": str(run.path), "pid": None, "state": "finished"})
         return DONE
     return _detach(run.path, out)

@@ -349,13 +349,12 @@ class Training:
         generator = build_generator(config.model, config.seed)
         if state is None and config.model.start:
             self.place.partner = start_hash(config.model.start)
-        while self.place.stage < len(config.stages):
-            stage = config.stages[self.place.stage]
+        if self.place.stage < len(config.stages):
             self._take_step(generator)
-            self._watchdog.reset()
             if state is not None:
                 self._restore(state)
-                state = None
+        while self.place.stage < len(config.stages):
+            stage = config.stages[self.place.stage]
             first = self._first_iteration()
             self._report(
                 StageStarted(
@@ -369,7 +368,7 @@ class Training:
             )
             if self._stage(stage) == "stopped":
                 return "stopped"
-            generator = self._hand_over(stage)
+            self._hand_over(stage)
         return "finished"
 
     def _take_step(self, generator: Generator) -> None:
@@ -382,6 +381,7 @@ class Training:
                 torch.cuda.empty_cache()
         stage = self._config.stages[self.place.stage]
         self._held = build_step(generator, stage, self._compute, self._config.data.crop)
+        self._watchdog.reset()
 
     @property
     def _step(self) -> PsnrStep:
@@ -464,8 +464,8 @@ class Training:
             self._tell_progress(meter, result, stage)
         return "finished"
 
-    def _hand_over(self, stage: StageConfig) -> Generator:
-        """End a stage: export it, and give the next one its weights."""
+    def _hand_over(self, stage: StageConfig) -> None:
+        """End a stage: export it, and begin the next one with its weights."""
         config, place = self._config, self.place
         hashed = self._export("stage")
         weights = {name: value.detach().cpu().clone() for name, value in self._step.best_network.state_dict().items()}
@@ -489,9 +489,7 @@ class Training:
         if place.stage < len(config.stages):
             # The next stage's first checkpoint, so that a crash in its first interval does not repeat this one.
             self._take_step(generator)
-            self._watchdog.reset()
         self._save()
-        return generator
 
     def _export_hash_of_best(self, weights: State) -> str:
         generator = Generator(self._export_facts.generator)
@@ -563,7 +561,8 @@ class Training:
         more, unless that has led there again; what crept in slowly may lie in every checkpoint since the last good
         validation."""
         newest = next((int(path.stem) for path in self._folder.checkpoint_files()), None)
-        trusted = self.place.nonfinite > 0 and newest != self._returned_to
+        numberless = self.place.nonfinite >= self._config.safety.nonfinite_limit
+        trusted = numberless and newest != self._returned_to
         good = -1 if self.place.good is None or trusted else self.place.good
         good = self._processes.agree(good)
         try:

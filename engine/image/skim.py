@@ -13,8 +13,8 @@ from typing import BinaryIO, Final
 
 from engine.image.headers import LARGEST_METADATA
 
-_TAIL: Final = 64 << 10
-"""How much of a PNG's end is looked at."""
+_TAIL: Final = 256 << 10
+"""How much of a PNG's end is looked at: several times the largest EXIF that a camera writes."""
 _END: Final = struct.pack(">I", 0) + b"IEND" + struct.pack(">I", zlib.crc32(b"IEND"))
 _NO_PIXELS: Final = struct.pack(">I", 0) + b"IDAT" + struct.pack(">I", zlib.crc32(b"IDAT"))
 

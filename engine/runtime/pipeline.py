@@ -20,7 +20,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from engine.errors import Cancelled, Code, OutOfMemory, PellucidError
+from engine.errors import Cancelled, Code, DeviceLost, OutOfMemory, PellucidError
 from engine.models.card import Card
 from engine.models.model import Weights
 from engine.runtime.memory import let_go
@@ -228,6 +228,10 @@ class PipelinedSession:
             slot.downloaded.wait()
             np.copyto(place, slot.result_array[request.number])
             return bool(slot.finite_array[request.number])
+        except RuntimeError as failure:
+            # It was queued without a fault, so this is no matter of one tile.
+            self._lose(failure, None)
+            raise self._loss() from failure
         finally:
             self._leave(slot)
 
@@ -262,14 +266,15 @@ class PipelinedSession:
         with self._changed:
             self._closed = True
             first, *_ = [*str(failure).splitlines(), type(failure).__name__]
-            self._lost = f"{self.device.name} stopped working ({first})."
+            self._lost = self._lost or f"{self.device.name} stopped working ({first})."
             waiting = [*(in_hand if isinstance(in_hand, list) else ()), *self._waiting]
             self._waiting.clear()
+            self._changed.notify_all()
         for item in waiting:
             item.fail(self._loss())
 
-    def _loss(self) -> PellucidError:
-        return PellucidError(Code.BACKEND_UNAVAILABLE, self._lost, "Start Pellucid again, or choose the device cpu.")
+    def _loss(self) -> DeviceLost:
+        return DeviceLost(self._lost, "Start Pellucid again, or choose the device cpu.")
 
     def _take(self) -> _Order | list[_Request] | None:
         """The next order, or the next tiles of one shape, once a slot is free for them."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from engine.models.model import Weights
-from engine.runtime.session import Batch, Interruptible, Session, SessionInfo
+from engine.runtime.session import Batch, Interruptible, Session, SessionInfo, Talkative
 
 
 class AugmentedSession:
@@ -44,6 +44,9 @@ class AugmentedSession:
 
     def set_weights(self, weights: Weights) -> None:
         self._session.set_weights(weights)
+
+    def take_notices(self) -> list[str]:
+        return self._session.take_notices() if isinstance(self._session, Talkative) else []
 
     def interrupt(self) -> None:
         if isinstance(self._session, Interruptible):

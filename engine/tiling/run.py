@@ -1,8 +1,8 @@
 """Restores a picture tile by tile: several tiles at a time, rows of the result handed out as soon as they are final.
 
 What goes wrong with one tile is mended at that tile: out of memory divides it, down to another session; a broken result
-(not a number, or one flat colour that the source does not have) repeats it in higher precision. Rows that were handed
-out stay good whatever comes later.
+(not a number, or one flat colour that the source does not have) repeats it in higher precision. Where a device is lost,
+another session makes the rest. Rows that were handed out stay good whatever comes later.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from engine.errors import Cancelled, Code, OutOfMemory, PellucidError
+from engine.errors import Cancelled, Code, DeviceLost, OutOfMemory, PellucidError
 from engine.runtime.memory import available_memory, let_go
 from engine.runtime.session import Interruptible, PacksPixels, Session, SessionInfo
 from engine.tiling.plan import Plan, Span, Tile, plan_tiles
@@ -115,9 +115,10 @@ def restore_tiles(
 
     on_tile: (tiles done, tiles) in the calling thread. on_notice: a sentence for the user, from any thread.
     cancelled: asked between tiles, from any thread; while it blocks, no new tile starts (that is how to pause).
-    fallback: opens the session for tiles that no division made small enough. stronger: opens the session in the next
-    higher precision. Both are opened when first needed and closed at the end; `session` stays open. packed: rows may
-    come as uint8, rounded, where source and session can do that; all of them do then.
+    fallback: opens the session for tiles that no division made small enough, and for all that is left when the device
+    of `session` is lost. stronger: opens the session in the next higher precision. Both are opened when first needed
+    and closed at the end; `session` stays open. packed: rows may come as uint8, rounded, where source and session can
+    do that; all of them do then.
 
     Raises Cancelled, OutOfMemory when even the fallback has too little, and PellucidError(BAD_OUTPUT) when a tile stays
     broken: a black picture is never a success.
@@ -225,6 +226,8 @@ class _Job:
         self._fallback = _Spare(fallback)
         self._stronger = _Spare(stronger)
         self._stopped = threading.Event()
+        self._lost = False
+        """Whether the session's device does nothing any more."""
         self._lock = threading.Lock()
         self._said: set[str] = set()
         self._bad: dict[str, None] = {}
@@ -274,20 +277,39 @@ class _Job:
         """A tile or a part of it; or that memory was short, and then nothing is kept of the attempt: what comes next
         needs its memory."""
         try:
-            return self._restore_at(number, part, tile, self.session)
+            return self._restore_by_whom_there_is(number, part, tile)
         except (OutOfMemory, MemoryError) as shortage:
             return let_go(shortage)
+
+    def _restore_by_whom_there_is(self, number: int, part: Tile, tile: Tile) -> Planes:
+        """By the session, or by the spare one once the session's device is lost."""
+        if not self._lost:
+            try:
+                return self._restore_at(number, part, tile, self.session)
+            except DeviceLost as loss:
+                if (spare := self._fallback.open()) is None:
+                    raise
+                self._lost = True
+                self._say(
+                    "lost",
+                    f"{loss.message} So {spare.info.backend} on {spare.info.device} restores the rest. Start Pellucid "
+                    "again to use it again.",
+                )
+        spare = self._fallback.open()
+        assert spare is not None
+        return self._restore_at(number, part, tile, spare)
 
     def restore_packed(self, number: int, kept: Tile, tile: Tile) -> Pixels:
         """One tile, (rows * scale, columns * scale, 3); what does not work packed is done as floats and rounded."""
         self.check_cancelled()
         assert self.pixels is not None
-        if self.session.info.precision not in self._bad and isinstance(self.session, PacksPixels):
+        serves = not self._lost and self.session.info.precision not in self._bad
+        if serves and isinstance(self.session, PacksPixels):
             window = read_pixels(self.pixels, tile, self.plan.wrap)
             try:
                 packed = self.session.run_packed(window)
-            except (OutOfMemory, MemoryError):
-                pass  # met again below, where tiles are divided
+            except (OutOfMemory, MemoryError, DeviceLost):
+                pass  # met again below, where tiles are divided and given to another session
             else:
                 result = _core_of_pixels(packed.pixels, tile, self.session.info.scale)
                 if packed.finite and not _may_be_flat(_core_of_pixels(window, tile, 1), result):
@@ -337,11 +359,11 @@ class _Job:
         window = read_tile(self.source, part, self.plan.wrap)
         own = _core(window, part, 1)
         precision = session.info.precision
-        if precision in self._bad and (better := self._stronger.open()) is not None:
+        if precision in self._bad and (better := self._better()) is not None:
             session = better
         result = _core(session.run(window[np.newaxis])[0], part, session.info.scale)
         fault = find_fault(own, result)
-        if fault and session.info.precision == precision and (better := self._stronger.open()) is not None:
+        if fault and session.info.precision == precision and (better := self._better()) is not None:
             self._bad[precision] = None
             self._say(
                 "precision",
@@ -368,6 +390,10 @@ class _Job:
                 tile=number,
             )
         return result
+
+    def _better(self) -> Session | None:
+        """The session in higher precision, unless it would be on a device that is lost."""
+        return None if self._lost else self._stronger.open()
 
     def _say(self, about: str, text: str) -> None:
         with self._lock:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.errors import Cancelled, Code, OutOfMemory, PellucidError
+from engine.errors import Cancelled, Code, DeviceLost, OutOfMemory, PellucidError
 from engine.models.blend import BlendedWeights, blend
 from engine.models.model import Model
 from engine.runtime import choose, torch_cuda, torch_device
@@ -404,6 +404,35 @@ def test_several_devices_share_the_tiles_and_the_weights(small_model: MakeModel,
     assert used == {0, 1}
 
 
+def test_when_one_of_several_devices_is_lost_the_others_go_on(small_model: MakeModel, open_pipelined: Open) -> None:
+    model, other = small_model("compact"), small_model("compact", seed=4)
+    members = [open_pipelined(model), open_pipelined(model)]
+    fleet = FleetSession(members)
+    lost, run = DeviceLost("gpu7 stopped working."), members[0].run
+    asked: list[int] = []
+
+    def fail(batch: Any) -> Any:
+        asked.append(1)
+        raise lost
+
+    members[0].run = fail
+    windows = [tiles(1) for _ in range(6)]
+    with ThreadPoolExecutor(3) as pool:
+        for window, result in zip(windows, pool.map(fleet.run, windows), strict=True):
+            np.testing.assert_array_equal(result, run(window))
+    assert 1 <= len(asked) <= 3
+    assert fleet.info.streams == members[1].info.streams
+    assert fleet.take_notices() == ["gpu7 stopped working. The work goes on without it."]
+    members[0].set_weights = lambda weights: fail(None)
+    fleet.set_weights(other.weights)
+    members[1].set_weights = lambda weights: fail(None)
+    with pytest.raises(DeviceLost, match="gpu7"):
+        fleet.set_weights(model.weights)
+    fleet.close()
+    with pytest.raises(PellucidError, match="closed"):
+        run(tiles(1))
+
+
 def test_tiles_grow_with_free_memory_and_shrink_beside_others() -> None:
     need = MemoryNeed(per_pixel=4000, largest=1024, fixed=1e8)
     sides = [choose_tile(need, free, shared=False, halo=18).side for free in (int(3e8), int(1e9), int(8e10))]
@@ -521,6 +550,29 @@ def test_when_a_device_is_lost_whoever_waits_is_told_and_whoever_comes(
     for ask in (lambda: session.run(tiles(1)), lambda: session.use_compiled(None)):
         with pytest.raises(PellucidError, match="stopped working"):
             ask()
+    session.close()
+
+
+def test_a_device_that_is_lost_under_a_tile_it_had_taken_tells_all(
+    small_model: MakeModel, open_pipelined: Open
+) -> None:
+    """The fault shows where the result is waited for."""
+    device = DyingDevice()
+    session = open_pipelined(small_model("compact"), batch=1, device=device)
+    session.run(tiles(1))
+    (lane,) = session._lanes.values()
+    error = RuntimeError("CUDA error: unspecified launch failure")
+
+    def fail() -> None:
+        device.dead = True
+        raise error
+
+    for slot in lane._slots:
+        slot.downloaded.wait = fail
+        slot.issued = False  # so that the next batch does not meet it first
+    for _ in range(2):
+        with pytest.raises(DeviceLost, match=r"cpu stopped working \(CUDA error: unspecified launch failure\)"):
+            session.run(tiles(1))
     session.close()
 
 

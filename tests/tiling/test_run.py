@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from engine.errors import Cancelled, Code, OutOfMemory, PellucidError
-from engine.runtime.session import Batch, SessionInfo
+from engine.errors import Cancelled, Code, DeviceLost, OutOfMemory, PellucidError
+from engine.runtime.session import Batch, SessionInfo, Talkative
 from engine.tiling import run
 from engine.tiling.augment import AugmentedSession
 from engine.tiling.plan import plan_bytes
@@ -220,6 +220,36 @@ def test_what_never_fits_falls_to_the_other_session(error: Exception) -> None:
     assert any("processor" in notice for notice in notices)
 
 
+@pytest.mark.parametrize("failing", [0, 2])
+def test_when_the_device_is_lost_another_session_restores_the_rest(failing: int) -> None:
+    def trouble(number: int, batch: Batch) -> None:
+        if number >= failing:
+            raise DeviceLost("gpu7 stopped working (an illegal access).", "Start Pellucid again.")
+
+    source = picture_of(60, 60)
+    session = FakeSession(replace(INFO, streams=1), trouble)
+    other = FakeSession(replace(INFO, backend="other", device="processor"))
+    notices: list[str] = []
+    result, _ = restore(
+        source, session, settings=TilingSettings(tile=30), fallback=lambda: other, on_notice=notices.append
+    )
+    np.testing.assert_allclose(result, blur_and_double(source), atol=1e-6)
+    assert other.runs == 4 - failing
+    assert session.runs <= failing + 2, "a lost device is not asked again"
+    (notice,) = notices
+    assert "gpu7 stopped working" in notice
+    assert "other on processor restores the rest" in notice
+    assert other.closed
+
+
+def test_a_lost_device_without_another_session_ends_in_its_sentence() -> None:
+    def trouble(number: int, batch: Batch) -> None:
+        raise DeviceLost("gpu7 stopped working.")
+
+    with pytest.raises(DeviceLost, match="gpu7"):
+        restore(picture_of(60, 60), FakeSession(trouble=trouble), settings=TilingSettings(tile=30))
+
+
 def test_without_another_session_it_says_that_memory_is_too_small() -> None:
     with pytest.raises(OutOfMemory, match="too small even for a tile"):
         restore(picture_of(60, 60), FakeSession(trouble=out_of_memory(0)), settings=TilingSettings(tile=30))
@@ -421,6 +451,17 @@ def test_eightfold_averages_flips_and_rotations() -> None:
     expected = (0.75 * source + 0.25 * neighbours / 4).repeat(2, 1).repeat(2, 2)
     np.testing.assert_allclose(result, expected, atol=1e-6)
     assert session.runs == 8
+
+
+def test_what_a_session_has_to_tell_is_told_when_its_tiles_are_turned_too() -> None:
+    class Telling(FakeSession):
+        def take_notices(self) -> list[str]:
+            return ["TensorRT takes over."]
+
+    for session, told in ((Telling(), ["TensorRT takes over."]), (FakeSession(), [])):
+        augmented = AugmentedSession(session)
+        assert isinstance(augmented, Talkative)
+        assert augmented.take_notices() == told
 
 
 def test_memory_is_taken_only_for_halos_that_need_it(monkeypatch: pytest.MonkeyPatch) -> None:

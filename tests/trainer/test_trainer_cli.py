@@ -12,7 +12,9 @@ from PIL import Image
 
 from engine.models.files import read_model
 from engine.wire_training import (
+    Event,
     Finished,
+    ModelSaved,
     Paused,
     Progress,
     RunFailed,
@@ -277,6 +279,23 @@ def test_a_finished_run_is_not_started_again_but_says_how_to_go_on(pellucid: Run
     before = run.events_file.read_bytes()
     assert pellucid("runs", "resume", "r") == (0, [{"run": str(run.path.resolve()), "pid": None, "state": "finished"}])
     assert run.events_file.read_bytes() == before
+
+
+def test_to_go_on_it_names_the_model_of_the_last_stage(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = RunFolder(tmp_path / "runs" / "r")
+    run.create(tiny_config(photos))
+    files = [("stage", "tiny-b"), ("best", "tiny-best"), ("stage", "tiny-a"), ("last", "tiny-z")]
+    events: list[Event] = [started(8)]
+    for stage, (kind, name) in enumerate(files):
+        path = f"models/{name}.safetensors"
+        (run.path / path).write_bytes(b"")
+        events.append(ModelSaved(time=1.0, iteration=8, path=path, kind=kind, stage=stage // 2))
+    events.append(Finished(time=1.0, iteration=8, seconds=1.0))
+    run.events_file.write_bytes(b"".join(encode_event(event) for event in events))
+    assert main(["runs", "resume", "r"]) == 0
+    assert f'--set "model.start={run.models / "tiny-a.safetensors"}"' in capsys.readouterr().out
 
 
 def test_curves_of_a_run_that_ended_early_are_not_waited_for(pellucid: Run, photos: Path, tmp_path: Path) -> None:

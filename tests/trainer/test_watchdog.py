@@ -169,10 +169,13 @@ def test_losses_that_are_no_numbers_cost_no_more_than_the_newest_checkpoint_unle
     assert [event.iteration for event in events if isinstance(event, RolledBack)] == [6, 5]
 
 
+@pytest.mark.parametrize("bad", [set(), {7}, {8}], ids=["numbers only", "a step before", "the very step"])
 def test_a_collapse_rolls_back_to_before_it_and_is_never_taken_for_the_best(
-    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bad: set[int], photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Checkpoints are written between the collapse and the validation that finds it."""
+    """Checkpoints are written between the collapse and the validation that finds it. A single loss that is no number,
+    just before, is no reason to trust the newest of them."""
+    poison(monkeypatch, bad)
     count = 0
     honest = steps.PsnrStep.run
 

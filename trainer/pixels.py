@@ -79,12 +79,18 @@ def _skim_header(path: Path) -> Header | None:
 
 
 class PixelCache:
-    """Pixels by the number of a picture. Without a file (budget 0, or no room) every picture is decoded each time."""
+    """Pixels by the number of a picture. Without a file (budget 0, or no room) every picture is decoded each time.
 
-    def __init__(self, paths: Sequence[Path], sizes: Sequence[tuple[int, int]], file: Path | None) -> None:
+    `misses_room`: whether the disk had less room than it was allowed to take and would have filled.
+    """
+
+    def __init__(
+        self, paths: Sequence[Path], sizes: Sequence[tuple[int, int]], file: Path | None, misses_room: bool = False
+    ) -> None:
         """`sizes`: (height, width) of each, in either order of the sides; (0, 0): not cached."""
         self._paths = list(paths)
         self._file = file
+        self.misses_room = misses_room
         starts, end = [], len(paths) * _HEADER.itemsize
         for height, width in sizes:
             starts.append(end if height * width else -1)
@@ -99,8 +105,10 @@ class PixelCache:
     ) -> PixelCache:
         """Reserve `file` for as many pictures, in their order, as fit into `budget` bytes and leave `spare` bytes of
         the disk free."""
+        allowed = budget
         with contextlib.suppress(OSError):
             budget = min(budget, _free_bytes(file.parent) - spare)
+        misses_room = budget < min(allowed, sum(height * width * 3 for height, width in sizes))
         kept: list[tuple[int, int]] = []
         left = budget
         for height, width in sizes:
@@ -108,8 +116,8 @@ class PixelCache:
             left -= height * width * 3 if fits else 0
             kept.append((height, width) if fits else (0, 0))
         if not any(height for height, _ in kept):
-            return cls(paths, kept, None)
-        cache = cls(paths, kept, file)
+            return cls(paths, kept, None, misses_room)
+        cache = cls(paths, kept, file, misses_room)
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             with file.open("wb") as handle:
@@ -120,7 +128,7 @@ class PixelCache:
         except OSError:
             # No room for a cache is no reason not to train.
             file.unlink(missing_ok=True)
-            return cls(paths, [(0, 0)] * len(kept), None)
+            return cls(paths, [(0, 0)] * len(kept), None, misses_room=True)
         return cache
 
     @property

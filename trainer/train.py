@@ -278,6 +278,11 @@ class Training:
             self._processes.rank,
             self._processes.count,
         )
+        if source.cache.misses_room:
+            text = (
+                "The disk is nearly full: pictures that find no room there in the run's cache are read anew each time."
+            )
+            self._report(Warned(time=time.time(), text=text))
         self._validator: Validator | None = None
         if self._processes.leads:
             examples = make_validation(config, pictures, lambda text: self._report(Warned(time=time.time(), text=text)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import unicodedata
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -77,15 +78,15 @@ def degrade_files(
             take(result)
         last_failure = result.failure
 
-    taken: dict[Path, Path] = {}
+    taken: dict[str, Path] = {}
     work = OrderedWork(workers, hand_on, window=_AHEAD * workers)
     try:
         for path, name in files:
             source = _Source(path, order, room)
             for version in range(order.count):
                 stem = name.with_suffix("") if order.count == 1 else name.with_name(f"{name.stem}-{version:04d}")
-                if taken.setdefault(stem, path) != path:
-                    work.submit(Result, path, {}, _same_result(path, taken[stem], order.folder / stem))
+                if (other := taken.setdefault(_file_of(stem), path)) != path:
+                    work.submit(Result, path, {}, _same_result(path, other, order.folder / stem))
                     break
                 sample = sample_number(name.as_posix(), version)
                 work.submit(_Job(source, order, stem, sample, room, stopping, threads // workers).run)
@@ -256,6 +257,11 @@ class _Job:
     def _go_on(self) -> None:
         if self.stopping.is_set():
             raise Cancelled
+
+
+def _file_of(stem: Path) -> str:
+    """What no two results may share: on Windows and macOS, names that differ by case alone are one file."""
+    return str(stem).casefold() if sys.platform in ("win32", "darwin") else str(stem)
 
 
 def _same_result(path: Path, other: Path, stem: Path) -> PellucidError:

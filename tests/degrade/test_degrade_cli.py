@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -335,6 +336,16 @@ def test_two_sources_of_one_name_do_not_overwrite_each_other(tmp_path, capsys):
     sources = [photo(tmp_path / "x" / "a.png"), photo(tmp_path / "y" / "a.jpg")]
     assert degrade(*sources, "-o", tmp_path / "out", "--overwrite") == 1
     assert "would get the same result" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("platform", "failed"), [("win32", 1), ("darwin", 1), ("linux", 0)])
+def test_names_that_differ_by_case_alone_are_one_file_where_the_disk_says_so(
+    platform, failed, tmp_path, capsys, monkeypatch
+):
+    sources = [photo(tmp_path / "x" / "a.png"), photo(tmp_path / "y" / "A.png")]
+    monkeypatch.setattr("engine.degrade.files.sys", SimpleNamespace(platform=platform))
+    assert degrade(*sources, "-o", tmp_path / "out") == failed
+    assert ("would get the same result" in capsys.readouterr().err) == bool(failed)
 
 
 @pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="needs a user whom permissions bind")

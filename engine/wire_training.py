@@ -113,9 +113,12 @@ class DataConfig(_Config, frozen=True):
 
 
 class OptimizerConfig(_Config, frozen=True):
-    kind: Literal["adam", "adamw"] = "adam"
+    kind: Literal["adam", "adamw", "muon"] = "adam"
+    """muon: for kernels from many channels to many; what else there is to learn is Adam's, with the same rate."""
     learning_rate: PositiveFloat = 2e-4
     betas: tuple[float, float] = (0.9, 0.99)
+    momentum: Probability = 0.95
+    """muon: how much of a kernel's direction is the past's."""
     epsilon: PositiveFloat = 1e-8
     weight_decay: NotNegativeFloat = 0.0
     clip_norm: NotNegativeFloat = 0.0

@@ -25,6 +25,7 @@ from trainer.discriminators import build_discriminator
 from trainer.ema import AveragedWeights
 from trainer.generator import Generator
 from trainer.losses import WeightedLosses
+from trainer.muon import Muon, is_kernel
 from trainer.replay import CudaRecorder, Recorder, Replay
 from trainer.schedules import learning_rate_factor
 
@@ -117,7 +118,7 @@ class Step(Protocol):
 
 
 class Learner:
-    """A network and its optimizer."""
+    """A network and what changes it: one optimizer, or two that share its parameters."""
 
     def __init__(self, network: nn.Module, config: OptimizerConfig, schedule: ScheduleConfig, length: int) -> None:
         self.network = network
@@ -125,21 +126,24 @@ class Learner:
         self._schedule = schedule
         self._length = length
         self._parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
-        kind = torch.optim.Adam if config.kind == "adam" else torch.optim.AdamW
-        self._optimizer = kind(
-            self._parameters,
-            lr=config.learning_rate,
-            betas=config.betas,
-            eps=config.epsilon,
-            weight_decay=config.weight_decay,
-            fused=True,
-        )
+        kernels = [parameter for parameter in self._parameters if config.kind == "muon" and is_kernel(parameter)]
+        taken = {id(kernel) for kernel in kernels}
+        others = [parameter for parameter in self._parameters if id(parameter) not in taken]
+        self._optimizers: list[torch.optim.Optimizer] = []
+        if others:
+            kind = torch.optim.Adam if config.kind == "adam" else torch.optim.AdamW
+            rate, decay = config.learning_rate, config.weight_decay
+            adam = kind(others, lr=rate, betas=config.betas, eps=config.epsilon, weight_decay=decay, fused=True)
+            self._optimizers.append(adam)
+        if kernels:
+            self._optimizers.append(Muon(kernels, config.learning_rate, config.momentum, config.weight_decay))
 
     def rate(self, iteration: int, factor: float) -> float:
         return self.config.learning_rate * factor * learning_rate_factor(self._schedule, iteration, self._length)
 
     def zero(self) -> None:
-        self._optimizer.zero_grad(set_to_none=True)
+        for optimizer in self._optimizers:
+            optimizer.zero_grad(set_to_none=True)
 
     def gradient_norm(self) -> Tensor:
         gradients = [parameter.grad for parameter in self._parameters if parameter.grad is not None]
@@ -151,20 +155,24 @@ class Learner:
         if limit and norm > limit:
             gradients = [parameter.grad for parameter in self._parameters if parameter.grad is not None]
             torch._foreach_mul_(gradients, limit / (norm + 1e-6))
-        for group in self._optimizer.param_groups:
-            group["lr"] = rate
-        self._optimizer.step()
+        for optimizer in self._optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            optimizer.step()
 
     def state_dict(self) -> State:
-        return self._optimizer.state_dict()
+        if len(self._optimizers) == 1:
+            return self._optimizers[0].state_dict()
+        return {f"optimizer{number}": optimizer.state_dict() for number, optimizer in enumerate(self._optimizers)}
 
     def load_state_dict(self, state: State) -> None:
-        self._optimizer.load_state_dict(state)
-        # A moment must lie in memory as its parameter does, or the fused update pairs up the wrong numbers.
-        for parameter, moments in self._optimizer.state.items():
-            for name, value in moments.items():
-                if isinstance(value, Tensor) and value.shape == parameter.shape:
-                    moments[name] = torch.empty_like(parameter).copy_(value)
+        for number, optimizer in enumerate(self._optimizers):
+            optimizer.load_state_dict(state if len(self._optimizers) == 1 else state[f"optimizer{number}"])
+            # A moment must lie in memory as its parameter does, or the fused update pairs up the wrong numbers.
+            for parameter, moments in optimizer.state.items():
+                for name, value in moments.items():
+                    if isinstance(value, Tensor) and value.shape == parameter.shape:
+                        moments[name] = torch.empty_like(parameter).copy_(value)
 
 
 class PsnrStep:

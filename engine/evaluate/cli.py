@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
     _check(arguments)
     pairs = find_pairs(arguments.lq, arguments.gt)
     perceptual = _perceptual(arguments)
-    with _open_subject(arguments) as subject, _progress(output, len(pairs.pairs)) as advance:
+    with _open_subject(arguments, output.warn) as subject, _progress(output, len(pairs.pairs)) as advance:
 
         def tell(outcome: PictureScore | Failed) -> None:
             output.line(_as_line(outcome))
@@ -143,10 +143,19 @@ def _perceptual(arguments: argparse.Namespace) -> Perceptual | None:
 
 
 @contextmanager
-def _open_subject(arguments: argparse.Namespace) -> Iterator[Subject]:
-    """The model, restoring as `pellucid restore` does."""
+def _open_subject(arguments: argparse.Namespace, warn: Callable[[str], None]) -> Iterator[Subject]:
+    """The model, restoring as `pellucid restore` does. `warn` is told, once each, what readers of the scores should
+    know: that the CPU had to help out, that tiles were repeated in higher precision."""
     from engine.evaluate.run import Subject
-    from engine.restore import Restorer, restore_pixels
+    from engine.restore import Restorer, Unwatched, restore_pixels
+
+    told: set[str] = set()
+
+    class Telling(Unwatched):
+        def notice(self, text: str) -> None:
+            if text not in told:
+                told.add(text)
+                warn(text)
 
     options = RestoreOptions(
         model=arguments.model,
@@ -161,8 +170,13 @@ def _open_subject(arguments: argparse.Namespace) -> Iterator[Subject]:
     restorer = Restorer()
     try:
         model = restorer.model_for(options)
-        session = restorer.session_for(model, options, bulk=True)
-        yield Subject(model.card.name, model.card.scale, lambda image: restore_pixels(image, model, session, options))
+        watch = Telling()
+        session = restorer.session_for(model, options, bulk=True, notice=watch.notice)
+
+        def restore(image: ImageBuffer) -> ImageBuffer:
+            return restore_pixels(image, model, session, options, watch)
+
+        yield Subject(model.card.name, model.card.scale, restore)
     finally:
         restorer.close()
 

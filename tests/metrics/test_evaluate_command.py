@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from engine import restore
 from engine.cli.frame import run_command_line
+from engine.errors import OutOfMemory
 from engine.evaluate import add_evaluate_parser
 
 
@@ -49,6 +53,34 @@ def test_people_get_a_table_that_says_its_protocol(
     assert "ä 1x4.png" in told
     assert "mean" in told
     assert "Protocol rgb: 8-bit results, all channels, no border cut." in told
+
+
+def test_scores_that_another_device_made_say_so_once(
+    folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Busy:
+        """A GPU that has room for the model and for no tile."""
+
+        def __init__(self, session: Any) -> None:
+            self.info = replace(session.info, backend="torch", device="cuda:0")
+
+        def run(self, batch: Any) -> Any:
+            raise OutOfMemory("Full.")
+
+        def close(self) -> None:
+            pass
+
+    open_session = restore.open_session
+
+    def open_somewhere(model: Any, **options: Any) -> Any:
+        session = open_session(model, device="cpu")
+        return session if options["device"] == "cpu" else Busy(session)
+
+    monkeypatch.setattr(restore, "open_session", open_somewhere)
+    assert _pellucid("--model", "bicubic", "--lq", folders[0], "--gt", folders[1], "--device", "cuda:0", "--json") == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out.splitlines()[-1])["images"] == 2
+    assert told.err.count("The memory of cuda:0 is too small, so") == 1
 
 
 def test_without_truth_the_results_are_written_and_no_score_is_claimed(

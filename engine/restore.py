@@ -34,7 +34,7 @@ from engine.models.library import default_model, find_by_hash, find_model, load,
 from engine.models.model import Model
 from engine.options import check_options
 from engine.runtime.choose import open_session
-from engine.runtime.session import Session, SessionInfo, Talkative
+from engine.runtime.session import Losable, Session, SessionInfo, Talkative
 from engine.tiling.augment import AugmentedSession
 from engine.tiling.run import TilingSettings, restore_tiles
 from engine.tiling.source import InterleavedSource
@@ -194,6 +194,8 @@ class Restorer:
             bulk,
         )
         session, loaded = self._sessions.get(key, (None, None))
+        if session is not None:
+            _check_device(session)
         if session is not None and loaded is not model and session.info.frozen:
             session.close()
             session = None
@@ -215,6 +217,12 @@ class Restorer:
 
 
 _MODELS_KEPT = 4
+
+
+def _check_device(session: Session) -> None:
+    """Raises DeviceLost where the session's device has stopped working since it was opened."""
+    if isinstance(session, Losable):
+        session.check()
 
 
 def _named_model(name: str) -> Model:
@@ -323,6 +331,7 @@ def _run_colour(
     """One of `parts` passes of opaque pixels."""
     source = InterleavedSource(image.colour)
     info = session.info
+    turning = AugmentedSession if options.tta else _as_it_is
     scale = info.scale
     width, height = size
     sink = resize(onward, image.height * scale, image.width * scale, height, width)
@@ -337,13 +346,22 @@ def _run_colour(
         on_tile=lambda done, tiles: watch.tile_done(part * tiles + done, parts * tiles),
         on_notice=watch.notice,
         cancelled=watch.cancelled,
-        fallback=None if info.device == "cpu" else lambda: open_session(model, device="cpu"),
-        stronger=None if info.precision == "fp32" else lambda: _open_stronger(model, info),
+        fallback=None if info.device == "cpu" else lambda: turning(_open_on_cpu(model, options)),
+        stronger=None if info.precision == "fp32" else lambda: turning(_open_stronger(model, info)),
         packed=packed and sink is onward,
     )
     if isinstance(session, Talkative):
         for text in session.take_notices():
             watch.notice(text)
+
+
+def _as_it_is(session: Session) -> Session:
+    return session
+
+
+def _open_on_cpu(model: Model, options: RestoreOptions) -> Session:
+    """In what precision it likes, unless the highest was asked for."""
+    return open_session(model, device="cpu", precision="fp32" if options.precision == "fp32" else "")
 
 
 def _open_stronger(model: Model, info: SessionInfo) -> Session:

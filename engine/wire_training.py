@@ -114,7 +114,7 @@ class DataConfig(_Config, frozen=True):
 
 class OptimizerConfig(_Config, frozen=True):
     kind: Literal["adam", "adamw", "muon"] = "adam"
-    """muon: for kernels from many channels to many; what else there is to learn is Adam's, with the same rate."""
+    """muon: for kernels from many channels to many; what else there is to learn is AdamW's, with the same rate."""
     learning_rate: PositiveFloat = 2e-4
     betas: tuple[float, float] = (0.9, 0.99)
     momentum: Probability = 0.95
@@ -359,6 +359,8 @@ def check_config(config: TrainingConfig, source: str) -> None:
         for part, optimizer in (("", stage.optimizer), ("gan.", stage.gan.optimizer if stage.gan else None)):
             if optimizer is not None and not all(0.0 <= beta < 1.0 for beta in optimizer.betas):
                 refuse(f"{key}.{part}optimizer.betas", f"{list(optimizer.betas)} must be at least 0 and below 1.")
+            if optimizer is not None and optimizer.momentum == 1.0:
+                refuse(f"{key}.{part}optimizer.momentum", "1 is all past: nothing would be learnt.")
         schedule = stage.schedule
         if schedule.kind in ("cosine-restarts", "step") and schedule.period < 1:
             refuse(f"{key}.schedule.period", f"the schedule {schedule.kind} needs a period of at least 1 iteration.")

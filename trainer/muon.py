@@ -38,7 +38,7 @@ def even_out(matrices: Tensor) -> Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """For kernels only (`is_kernel`); what else a network learns is Adam's."""
+    """For kernels only (`is_kernel`); what else a network learns is AdamW's."""
 
     def __init__(self, kernels: Iterable[Tensor], lr: float, momentum: float, weight_decay: float) -> None:
         super().__init__(kernels, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})

@@ -9,6 +9,7 @@ pages under pressure, so the cache never takes memory that something else needs.
 from __future__ import annotations
 
 import contextlib
+import errno
 import mmap
 import os
 import shutil
@@ -107,7 +108,8 @@ class PixelCache:
         the disk free."""
         allowed = budget
         with contextlib.suppress(OSError):
-            budget = min(budget, _free_bytes(file.parent) - spare)
+            file.unlink(missing_ok=True)  # of a process that was killed: its place is free to take
+            budget = min(budget, max(0, _free_bytes(file.parent) - spare))
         misses_room = budget < min(allowed, sum(height * width * 3 for height, width in sizes))
         kept: list[tuple[int, int]] = []
         left = budget
@@ -125,10 +127,11 @@ class PixelCache:
                     os.posix_fallocate(handle.fileno(), 0, cache._length)
                 else:
                     handle.truncate(cache._length)
-        except OSError:
+        except OSError as error:
             # No room for a cache is no reason not to train.
             file.unlink(missing_ok=True)
-            return cls(paths, [(0, 0)] * len(kept), None, misses_room=True)
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            return cls(paths, [(0, 0)] * len(kept), None, misses_room or full)
         return cache
 
     @property

@@ -351,11 +351,11 @@ class Training:
 
     def _stages(self, state: State | None) -> Outcome:
         config = self._config
-        generator = build_generator(config.model, config.seed)
         if state is None and config.model.start:
             self.place.partner = start_hash(config.model.start)
         if self.place.stage < len(config.stages):
-            self._take_step(generator)
+            # It gets no name here: the first stage's network must not outlive its stage.
+            self._take_step(build_generator(config.model, config.seed))
             if state is not None:
                 self._restore(state)
         while self.place.stage < len(config.stages):

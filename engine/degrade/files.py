@@ -260,8 +260,10 @@ class _Job:
 
 
 def _file_of(stem: Path) -> str:
-    """What no two results may share: on Windows and macOS, names that differ by case alone are one file."""
-    return str(stem).casefold() if sys.platform in ("win32", "darwin") else str(stem)
+    """What no two results may share: on Windows and macOS, names that differ by case alone are one file, on macOS those
+    too that spell an accent differently."""
+    name = unicodedata.normalize("NFC", str(stem)) if sys.platform == "darwin" else str(stem)
+    return name.lower() if sys.platform in ("win32", "darwin") else name
 
 
 def _same_result(path: Path, other: Path, stem: Path) -> PellucidError:

@@ -7,7 +7,7 @@ import importlib.util
 import sys
 from typing import cast
 
-from engine.errors import Code, OutOfMemory, PellucidError
+from engine.errors import Code, DeviceLost, OutOfMemory, PellucidError
 from engine.models.arch import find_architecture
 from engine.models.arch.architecture import nearest_name_hint
 from engine.models.card import Card
@@ -148,15 +148,15 @@ def _open_gpus(model: Model, devices: list[str], precision: str, backend: str) -
         offered = [supported_precisions(device) for device in found]
         precision = next(one for one in offered[0] if one not in bad and all(one in others for others in offered))
     opened: list[PipelinedSession] = []
-    shortages: list[OutOfMemory] = []
+    absent: list[OutOfMemory | DeviceLost] = []
     for device in found:
         try:
             opened.append(open_torch_cuda(model, device=device, precision=cast(Precision, precision)))
-        except OutOfMemory as shortage:
-            shortages.append(let_go(shortage))
+        except (OutOfMemory, DeviceLost) as reason:
+            absent.append(let_go(reason))
     if not opened:
-        raise shortages[0]
-    for left_out in shortages:
+        raise absent[0]
+    for left_out in absent:
         opened[0].say(f"{left_out.message} It takes no part.")
     narrow_by_tensorrt = backend != "torch" and precision != "fp32"
     members: list[Member] = [

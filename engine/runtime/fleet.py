@@ -14,12 +14,21 @@ import numpy.typing as npt
 from engine.errors import DeviceLost
 from engine.models.card import Card
 from engine.models.model import Weights
-from engine.runtime.session import Batch, Interruptible, PackedTile, PacksPixels, Session, SessionInfo, Talkative
+from engine.runtime.session import (
+    Batch,
+    Interruptible,
+    Losable,
+    PackedTile,
+    PacksPixels,
+    Session,
+    SessionInfo,
+    Talkative,
+)
 
 Result = TypeVar("Result")
 
 
-class Member(Session, PacksPixels, Interruptible, Talkative, Protocol):
+class Member(Session, PacksPixels, Interruptible, Losable, Talkative, Protocol):
     def serves(self, card: Card) -> bool: ...
 
 
@@ -54,6 +63,14 @@ class FleetSession:
             # One shape for all: the smallest fits everywhere.
             read_side=min(info.read_side for info in infos),
         )
+
+    def check(self) -> None:
+        """Raises DeviceLost when none is left that works."""
+        for member in self._serving():
+            try:
+                member.check()
+            except DeviceLost as loss:
+                self._part_with(member, loss)
 
     def serves(self, card: Card) -> bool:
         return all(member.serves(card) for member in self._members)

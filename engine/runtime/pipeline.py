@@ -20,14 +20,14 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from engine.errors import Cancelled, Code, DeviceLost, OutOfMemory, PellucidError
+from engine.errors import Cancelled, Code, OutOfMemory, PellucidError
 from engine.models.card import Card
 from engine.models.model import Weights
 from engine.runtime.memory import let_go
 from engine.runtime.session import Batch, PackedTile, SessionInfo
 from engine.runtime.tile_choice import power_of_two
 from engine.runtime.torch_device import Device, Event, Tensor, Work, on
-from engine.runtime.torch_network import is_shortage, load_torch
+from engine.runtime.torch_network import is_shortage, load_torch, loss_of
 
 Form = Literal["planes", "pixels"]
 """planes: (3, h, w) float32 in and out; pixels: (h, w, 3) uint8 in and out, with a word on whether all was finite."""
@@ -91,7 +91,7 @@ class PipelinedSession:
         self._compiled: Compiled | None = None
         self._notices: list[str] = []
         self._closed = False
-        self._lost = ""
+        self._cause: BaseException | None = None
         """Why nothing runs any more."""
         self._thread = threading.Thread(target=self._work, name=f"pipeline {device.name}", daemon=True)
         self._thread.start()
@@ -99,6 +99,11 @@ class PipelinedSession:
     @property
     def info(self) -> SessionInfo:
         return self._info
+
+    def check(self) -> None:
+        """Raises DeviceLost once nothing runs any more."""
+        if self._cause is not None:
+            raise loss_of(self.device.name, self._cause)
 
     def serves(self, card: Card) -> bool:
         """Whether `set_weights` is all that a model of this card needs."""
@@ -212,8 +217,7 @@ class PipelinedSession:
             raise order.failure
 
     def _refuse_when_closed(self) -> None:
-        if self._lost:
-            raise self._loss()
+        self.check()
         if self._closed:
             raise PellucidError(Code.INTERNAL, f'The session of "{self._card.name}" is closed.')
 
@@ -231,7 +235,7 @@ class PipelinedSession:
         except RuntimeError as failure:
             # It was queued without a fault, so this is no matter of one tile.
             self._lose(failure, None)
-            raise self._loss() from failure
+            raise loss_of(self.device.name, failure) from failure
         finally:
             self._leave(slot)
 
@@ -265,16 +269,13 @@ class PipelinedSession:
         """The device does nothing any more, not even give its memory back: whoever waits is told, and whoever comes."""
         with self._changed:
             self._closed = True
-            first, *_ = [*str(failure).splitlines(), type(failure).__name__]
-            self._lost = self._lost or f"{self.device.name} stopped working ({first})."
-            waiting = [*(in_hand if isinstance(in_hand, list) else ()), *self._waiting]
+            self._cause = self._cause or failure
+            begun = [in_hand] if isinstance(in_hand, _Order) else in_hand or []
+            waiting = [*begun, *self._waiting]
             self._waiting.clear()
             self._changed.notify_all()
         for item in waiting:
-            item.fail(self._loss())
-
-    def _loss(self) -> DeviceLost:
-        return DeviceLost(self._lost, "Start Pellucid again, or choose the device cpu.")
+            item.fail(loss_of(self.device.name, failure))
 
     def _take(self) -> _Order | list[_Request] | None:
         """The next order, or the next tiles of one shape, once a slot is free for them."""
@@ -321,6 +322,8 @@ class PipelinedSession:
             order.failure = failure
         if is_shortage(order.failure):
             order.failure = OutOfMemory(f'{self.device.name} has too little memory for the model "{self._card.name}".')
+        elif order.failure is not None and not isinstance(order.failure, PellucidError):
+            self._drop_lanes()  # fails where the device is lost
         order.done.set()
 
     def _start(self, group: list[_Request]) -> None:

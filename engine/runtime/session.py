@@ -87,6 +87,15 @@ class PacksPixels(Protocol):
 
 
 @runtime_checkable
+class Losable(Protocol):
+    """A session on a device that may stop working for good."""
+
+    def check(self) -> None:
+        """Raises DeviceLost once it has."""
+        ...
+
+
+@runtime_checkable
 class Talkative(Protocol):
     """A session that changes while it serves, and tells."""
 

@@ -76,6 +76,9 @@ class AcceleratedSession:
     def info(self) -> SessionInfo:
         return self._session.info
 
+    def check(self) -> None:
+        self._session.check()
+
     def serves(self, card: Card) -> bool:
         return self._session.serves(card)
 

@@ -23,14 +23,17 @@ from engine.runtime.tile_choice import (
 )
 from engine.runtime.torch_device import ALONE, CudaDevice, Device
 from engine.runtime.torch_eager import NAME, estimated_bytes_per_pixel
-from engine.runtime.torch_network import TorchNetwork, is_shortage, load_torch
+from engine.runtime.torch_network import TorchNetwork, is_loss, is_shortage, load_torch, loss_of
 
 
 def open_torch_cuda(model: Model, *, device: str, precision: Precision) -> PipelinedSession:
-    """device: "cuda", "cuda:N" or part of a GPU's name. Raises OutOfMemory where not even the network fits."""
+    """device: "cuda", "cuda:N" or part of a GPU's name. Raises OutOfMemory where not even the network fits, and
+    DeviceLost."""
     try:
         return pipelined_torch_session(model, CudaDevice(device), precision)
     except RuntimeError as failure:
+        if is_loss(failure):
+            raise loss_of(device, failure) from failure
         if not is_shortage(failure):
             raise
     raise OutOfMemory(f'{device} has too little memory for the model "{model.card.name}".')

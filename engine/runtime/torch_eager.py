@@ -13,7 +13,7 @@ from engine.runtime.halo import halo_of
 from engine.runtime.memory import available_memory, let_go
 from engine.runtime.session import Batch, Precision, SessionInfo
 from engine.runtime.torch_device import ALONE
-from engine.runtime.torch_network import TorchNetwork, find_device, is_shortage, load_torch
+from engine.runtime.torch_network import TorchNetwork, find_device, is_loss, is_shortage, load_torch, loss_of
 
 NAME = "torch"
 
@@ -29,7 +29,12 @@ class TorchSession:
         self._torch = load_torch()
         self._card = model.card
         self._device = find_device(device)
-        self._network = TorchNetwork(model, self._device, precision)
+        try:
+            self._network = TorchNetwork(model, self._device, precision)
+        except RuntimeError as failure:
+            if is_loss(failure):
+                raise loss_of(str(self._device), failure) from failure
+            raise
         self._lock = threading.Lock()
         scale = self._network.scale
         self._info = SessionInfo(
@@ -81,6 +86,8 @@ class TorchSession:
                 array: Batch = result.contiguous().numpy()
                 return array
         except RuntimeError as failure:
+            if is_loss(failure):
+                raise loss_of(str(self._device), failure) from failure
             if not is_shortage(failure):
                 raise
             let_go(failure)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine.errors import Code, OutOfMemory, PellucidError
+from engine.errors import Code, DeviceLost, OutOfMemory, PellucidError
 from engine.models.arch import find_architecture
 from engine.models.foreign import foreign_module
 from engine.models.model import Model, Weights
@@ -59,6 +59,19 @@ def is_shortage(failure: BaseException | None) -> bool:
     if isinstance(failure, load_torch().OutOfMemoryError):
         return True
     return isinstance(failure, RuntimeError) and any(words in str(failure) for words in _WORDS_OF_SHORTAGE)
+
+
+def is_loss(failure: BaseException | None) -> bool:
+    """Whether a GPU is of no use any more: after such an error every other call fails as well."""
+    return isinstance(failure, RuntimeError) and str(failure).startswith("CUDA error") and not is_shortage(failure)
+
+
+def loss_of(device: str, failure: BaseException) -> DeviceLost:
+    """What to tell whoever still wants something of the device."""
+    reason, *_ = [*str(failure).splitlines(), type(failure).__name__]
+    return DeviceLost(
+        f"{device} stopped working ({reason}).", "Start Pellucid again, or choose the device cpu.", device=device
+    )
 
 
 _WORDS_OF_SHORTAGE = ("out of memory", "ALLOC_FAILED", "can't allocate memory", "not enough memory")

@@ -237,6 +237,10 @@ class _Job:
         return self._fallback.info
 
     @property
+    def _serving_info(self) -> SessionInfo:
+        return self._fallback.info if self._lost and self._fallback.info else self.session.info
+
+    @property
     def bad_precisions(self) -> tuple[str, ...]:
         return tuple(self._bad)
 
@@ -331,10 +335,10 @@ class _Job:
         """Fills `failed`'s place in `whole` from its parts, each divided again when it fails too."""
         scale = self.session.info.scale
         if not parts:
-            spare = self._fallback.open()
+            spare = None if self._lost else self._fallback.open()
             if spare is None:
                 raise OutOfMemory(
-                    f"{_memory_of(self.session.info)} is too small even for a tile of "
+                    f"{_memory_of(self._serving_info)} is too small even for a tile of "
                     f"{failed.columns.read} x {failed.rows.read} pixels.",
                     "Close other programs, or choose another device.",
                     tile=number,

@@ -553,6 +553,41 @@ def test_when_a_device_is_lost_whoever_waits_is_told_and_whoever_comes(
     session.close()
 
 
+def test_a_device_that_is_lost_under_new_weights_tells_all(small_model: MakeModel, open_pipelined: Open) -> None:
+    device = DyingDevice()
+    session = open_pipelined(small_model("compact"), device=device)
+    session.check()
+
+    def break_it() -> None:
+        device.dead = True
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    for ask in (lambda: session.between_batches(break_it), session.check, lambda: session.run(tiles(1))):
+        with pytest.raises(DeviceLost, match="illegal memory access"):
+            ask()
+
+
+def test_work_that_fails_on_a_sound_device_is_no_loss(small_model: MakeModel, open_pipelined: Open) -> None:
+    session = open_pipelined(small_model("compact"))
+
+    def fail() -> None:
+        raise RuntimeError("shapes differ")
+
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        session.between_batches(fail)
+    session.check()
+    assert session.run(tiles(1)).shape == (1, 3, 96, 160)
+
+
+def test_a_gpu_that_cannot_be_opened_any_more_is_lost(small_model: MakeModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(device: str) -> None:
+        raise RuntimeError("CUDA error: unspecified launch failure\nCompile with TORCH_USE_CUDA_DSA")
+
+    monkeypatch.setattr(torch_cuda, "CudaDevice", fail)
+    with pytest.raises(DeviceLost, match=r"^cuda:3 stopped working \(CUDA error: unspecified launch failure\)\. Start"):
+        torch_cuda.open_torch_cuda(small_model("compact"), device="cuda:3", precision="fp32")
+
+
 def test_a_device_that_is_lost_under_a_tile_it_had_taken_tells_all(
     small_model: MakeModel, open_pipelined: Open
 ) -> None:

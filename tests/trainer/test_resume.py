@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ from engine.wire_training import (
 )
 from tests.trainer.test_training_config import PERCEPTUAL, load_preset
 from tests.trainer.tiny import gan_stage, tiny_config, tiny_copy
-from trainer import checkpoint
+from trainer import checkpoint, steps
 from trainer.checkpoint import load_checkpoint
 from trainer.config import preset_names
 from trainer.curves import read_story
@@ -438,3 +439,25 @@ def test_missing_pictures_end_in_a_sentence_in_the_events(tmp_path: Path) -> Non
     event = last_event(folder)
     assert isinstance(event, RunFailed)
     assert "absent" in event.message
+
+
+def test_a_stage_that_is_over_holds_no_memory_in_the_next(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alive: list[int] = []
+    seen: list[weakref.ref[torch.nn.Module]] = []
+
+    class Step(steps.PsnrStep):
+        def __init__(self, *words: Any) -> None:
+            super().__init__(*words)
+            seen.append(weakref.ref(self.generator))
+
+        def run(self, target: torch.Tensor, damaged: torch.Tensor) -> steps.StepResult:
+            alive.append(sum(reference() is not None for reference in seen))
+            return super().run(target, damaged)
+
+    monkeypatch.setattr(steps, "PsnrStep", Step)
+    folder = RunFolder(tmp_path / "run")
+    folder.create(tiny_config(photos, stages=[StageConfig(iterations=2)] * 3))
+    assert train(folder) == "finished"
+    assert alive == [1] * 6

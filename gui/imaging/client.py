@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
+import os
+import re
 import shutil
 import tempfile
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+import psutil
 from PySide6.QtCore import QObject, Signal
 
+from engine.partial import machine_tag
 from gui.imaging import messages
 from gui.imaging.picture import Picture
 from gui.imaging.pyramid import create_levels
@@ -40,12 +44,17 @@ class PictureClient(QObject):
         super().__init__(parent)
         self._program = program or picture_program()
         folder.mkdir(parents=True, exist_ok=True)
-        self._folder = Path(tempfile.mkdtemp(prefix="view-", dir=folder))
+        _remove_orphans(folder)
+        self._folder = Path(tempfile.mkdtemp(prefix=f"view-{machine_tag()}-{os.getpid()}-", dir=folder))
         self._process: LineProcess | None = None
         self._answers: dict[str, Answered] = {}
         self._given: dict[str, messages.Request] = {}
         self._waiting: list[messages.Request] = []
         self._numbers = itertools.count()
+        self._followed: list[tuple[weakref.ref[GrowingPicture], Path]] = []
+        """Pictures of others and the files of their halvings, which go when nobody asks for fresh rows any more."""
+        self._outdated: list[Path] = []
+        """Files to delete. Windows deletes none that is still shown: those are tried again."""
         self._stopped = False
 
     def thumbnail(self, key: str, path: str, side: int) -> None:
@@ -56,6 +65,7 @@ class PictureClient(QObject):
 
     def decode(self, path: str, done: Callable[[Picture | None, str], None]) -> None:
         """`done` gets the picture, or None and why; it is not called when a newer request made this one obsolete."""
+        self._delete_outdated()
         number = next(self._numbers)
         pixels, levels = self._folder / f"{number}.raw", self._folder / f"{number}.levels"
 
@@ -65,18 +75,26 @@ class PictureClient(QObject):
                 done(picture, "")
             elif isinstance(reply, messages.Unreadable):
                 done(None, reply.reason)
-            _unlink(pixels, levels)
+            self._outdated += (pixels, levels)
+            self._delete_outdated()
 
         self._waiting = [request for request in self._waiting if not isinstance(request, messages.Decode)]
         self._ask(messages.Decode(key=f"d{number}", path=path, pixels=str(pixels), levels=str(levels)), answer)
 
     def follow(self, pixels: str, width: int, height: int, channels: int) -> GrowingPicture:
         """A picture that another process is writing: tell it of new rows by `GrowingPicture.rows_came`."""
+        self._delete_outdated()
         levels = self._folder / f"{next(self._numbers)}.levels"
-        create_levels(levels, width, height, channels)
-        picture = Picture(Path(pixels), width, height, channels, levels)
+        try:
+            create_levels(levels, width, height, channels)
+            picture = Picture(Path(pixels), width, height, channels, levels)
+        except (OSError, ValueError):
+            self._outdated.append(levels)
+            raise
         picture.ready_rows = 0
-        return GrowingPicture(self, picture, pixels, str(levels))
+        growing = GrowingPicture(self, picture, pixels, str(levels))
+        self._followed.append((weakref.ref(growing), levels))
+        return growing
 
     def shrink(self, growing: GrowingPicture, top: int, bottom: int, done: Callable[[], None]) -> None:
         picture = growing.picture
@@ -103,6 +121,11 @@ class PictureClient(QObject):
             process.end(Outcome("stopped"))
             process.wait(3000)
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _delete_outdated(self) -> None:
+        self._outdated += [levels for growing, levels in self._followed if growing() is None]
+        self._followed = [(growing, levels) for growing, levels in self._followed if growing() is not None]
+        self._outdated = [path for path in self._outdated if not _deleted(path)]
 
     def _ask(self, request: messages.Request, answer: Answered) -> None:
         if self._stopped:
@@ -154,7 +177,7 @@ class PictureClient(QObject):
 
 
 class GrowingPicture:
-    """A result that appears band by band."""
+    """A result that appears band by band. Its halvings' file is deleted once nobody holds this; `picture` lives on."""
 
     def __init__(self, client: PictureClient, picture: Picture, pixels: str, levels: str) -> None:
         self._client = client
@@ -172,7 +195,20 @@ class GrowingPicture:
         self._client.shrink(self, top, bottom, done)
 
 
-def _unlink(*paths: Path) -> None:
-    for path in paths:
-        with contextlib.suppress(OSError):
-            path.unlink()
+def _deleted(path: Path) -> bool:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        return False
+    return True
+
+
+_VIEW_FOLDER = re.compile(r"view-(?P<machine>[0-9a-f]{8})-(?P<process>\d+)-.+")
+
+
+def _remove_orphans(folder: Path) -> None:
+    """Folders of windows of this machine that were killed: they may hold gigabytes."""
+    for view in folder.glob("view-*"):
+        match = _VIEW_FOLDER.fullmatch(view.name)
+        if match and match["machine"] == machine_tag() and not psutil.pid_exists(int(match["process"])):
+            shutil.rmtree(view, ignore_errors=True)

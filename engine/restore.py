@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -80,6 +80,18 @@ class AlreadyThere:
     target: Path
 
 
+@dataclass(frozen=True, slots=True)
+class _OfOthers:
+    """The places that belong to other originals than `source`; the paths are absolute."""
+
+    owners: Mapping[Path, Path]
+    source: Path
+
+    def __contains__(self, path: object) -> bool:
+        owner = self.owners.get(path) if isinstance(path, Path) else None
+        return owner is not None and owner != self.source
+
+
 class Restorer:
     """Opens jobs and runs them, keeping models and sessions between jobs. `open` may be called from any thread."""
 
@@ -87,10 +99,18 @@ class Restorer:
         self._lock = threading.Lock()
         self._promised: dict[str, Path] = {}
         """Places of results that are on their way, by job, so that two jobs never get the same."""
+        self._owners: dict[Path, Path] = {}
+        """Originals, and results as far as they were named here, with the original that each is of."""
         self._models: dict[tuple[object, ...], Model] = {}
         self._halves: dict[tuple[object, ...], tuple[Model, str]] = {}
         """The models that blends are made of, with the hashes of their weights: another alpha reads no file."""
         self._sessions: dict[tuple[Any, ...], tuple[Session, Model]] = {}
+
+    def expect(self, source: str) -> None:
+        """No result takes the place of this original, whenever its turn comes."""
+        with self._lock:
+            original = Path(source).absolute()
+            self._owners[original] = original
 
     def open(self, request: RestoreRequest) -> Job | AlreadyThere:
         """Decode, choose the model, name the result, and refuse what cannot work before any work is done."""
@@ -120,7 +140,9 @@ class Restorer:
                 fields=_name_fields(options, model, image, width, height),
                 existing=options.existing,
                 reserved=self._promised.values(),
+                others=_OfOthers(self._owners, source.absolute()),
             )
+            self._owners.setdefault(place.path.absolute(), source.absolute())
             if place.skipped:
                 return AlreadyThere(place.path)
             self._promised[request.job] = place.path
@@ -196,6 +218,8 @@ class Restorer:
         session, loaded = self._sessions.get(key, (None, None))
         if session is not None:
             _check_device(session)
+            # It comes back when all has gone well: one that was closed or changed half-way must not serve again.
+            del self._sessions[key]
         if session is not None and loaded is not model and session.info.frozen:
             session.close()
             session = None
@@ -204,7 +228,11 @@ class Restorer:
                 model, backend=options.backend, device=options.device, precision=options.precision, frozen=bulk
             )
         elif loaded is not model:
-            session.set_weights(model.weights)
+            try:
+                session.set_weights(model.weights)
+            except BaseException:
+                session.close()
+                raise
         self._sessions[key] = session, model
         return session
 

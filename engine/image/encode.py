@@ -295,6 +295,12 @@ def _rename_to_new(part: Path, name: Path) -> None:
     except OSError:
         # a file system without hard links: reserve the name, then rename over the reservation
         os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-        part.replace(name)
+        try:
+            part.replace(name)
+        except OSError:
+            with suppress(OSError):
+                name.unlink()  # an empty file would pass for a result
+            raise
     else:
-        part.unlink()
+        with suppress(OSError):  # the result is there: a second name for it, left behind, is no failure
+            part.unlink()

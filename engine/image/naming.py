@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -16,10 +16,14 @@ from engine.image.formats import EXTENSIONS, WRITTEN
 from engine.wire import Existing
 
 FIELDS: Final = ("name", "model", "scale", "alpha", "width", "height", "date")
+_FOLDERS_OF_SYSTEMS: Final = ("$recycle.bin", "system volume information", "lost+found", "@eadir", "#recycle")
+"""Of Windows, Linux and network storage: rubbish and thumbnails."""
 LONGEST_NAME: Final = 255
 """Bytes of a file name that all common file systems take."""
 _ROOM_FOR_NUMBER: Final = len(" (9999)")
 _FORBIDDEN: Final = re.compile(r'[\x00-\x1f/\\:*?"<>|]')
+_SCALE_AT_END: Final = re.compile(r"_x[0-9]+(?:\.[0-9]+)?(?: \([0-9]+\))?$")
+"""Of the name of a result: photo_model_x4, photo_model_x4 (2)."""
 _RESERVED: Final = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.IGNORECASE)
 
 
@@ -68,13 +72,16 @@ def output_path(
     template: str,
     fields: Mapping[str, str],
     existing: Existing,
-    reserved: Collection[Path] = (),
+    reserved: Container[Path] = (),
+    others: Container[Path] = (),
 ) -> Place:
     """The file that the result of `source` goes to.
 
     target: a folder, or a file when its name ends in the extension of a format that can be written (and no folder has
     that name). root: the folder that was dropped; the source's place below it is mirrored below `target`. fields:
-    values of model, scale, alpha, width, height; name and date are known here. reserved: places promised to others.
+    values of model, scale, alpha, width, height; name and date are known here. reserved: places promised to
+    jobs that run. others: originals, and results of other originals, that "overwrite" and "skip" do not mean; the name
+    of a file that was asked for by name means itself.
     The source itself is overwritten only when `target` names that very file and `existing` is "overwrite".
     """
     explicit = bool(_format_of_file(target))
@@ -82,16 +89,21 @@ def output_path(
         wanted = target
     else:
         wanted = target / _mirrored_folder(source, root) / output_name(source, format, template, fields)
-    taken = frozenset(reserved)
+
+    def is_taken(path: Path) -> bool:
+        return path in reserved or (not explicit and path.absolute() in others)
+
     if existing == "overwrite":
-        if wanted not in taken and (explicit or not _same_file(wanted, source)):
+        if not is_taken(wanted) and (explicit or not _same_file(wanted, source)):
             return Place(wanted)
-        return Place(_next_free(wanted, taken))
-    if wanted not in taken and not os.path.lexists(wanted):
-        return Place(wanted)
+        return Place(_next(wanted, lambda path: is_taken(path) or os.path.lexists(path)))
     if existing == "skip":
-        return Place(wanted, skipped=True)
-    return Place(_next_free(wanted, taken))
+        if is_taken(wanted) or (not explicit and _same_file(wanted, source)):
+            wanted = _next(wanted, is_taken)
+        return Place(wanted, skipped=os.path.lexists(wanted))
+    if not is_taken(wanted) and not os.path.lexists(wanted):
+        return Place(wanted)
+    return Place(_next(wanted, lambda path: is_taken(path) or os.path.lexists(path)))
 
 
 def output_name(source: Path, kind: str, template: str, fields: Mapping[str, str]) -> str:
@@ -160,13 +172,13 @@ def collect_sources(paths: Sequence[str | os.PathLike[str]]) -> list[tuple[Path,
     """All pictures that `paths` name, each with the folder it was found through (None for a file named itself).
 
     Folders are searched to any depth, in the order people sort names (2 before 10), without hidden files; what counts
-    there is the extension. A file named itself is taken whatever it is called, even when it is not there: opening it
-    will say so, and stop no other. Each file comes once.
+    there is the extension, and results of other pictures that lie there are left out. A file named itself is taken
+    whatever it is called, even when it is not there: opening it will say so, and stop no other. Each file comes once.
     """
     found: dict[str, tuple[Path, Path | None]] = {}
     for named in map(Path, paths):
         if named.is_dir():
-            pairs: Iterator[tuple[Path, Path | None]] = ((file, named) for file in _pictures_below(named))
+            pairs: Iterator[tuple[Path, Path | None]] = ((file, named) for file in _originals_below(named))
         else:
             pairs = iter([(named, None)])
         for file, root in pairs:
@@ -174,9 +186,31 @@ def collect_sources(paths: Sequence[str | os.PathLike[str]]) -> list[tuple[Path,
     return list(found.values())
 
 
+def _originals_below(folder: Path) -> Iterator[Path]:
+    """Pictures, without what Pellucid has made of others of them and named as it does unless told otherwise: whoever
+    restores a folder once more does not want to enlarge the enlarged."""
+    files = list(_pictures_below(folder))
+    stems = {file.stem for file in files}
+    return (file for file in files if not _is_result(file.stem, stems))
+
+
+def _is_result(stem: str, stems: Container[str]) -> bool:
+    scale = _SCALE_AT_END.search(stem)
+    if scale is None:
+        return False
+    head = stem[: scale.start()]
+    return any(head[: place.start()] in stems for place in re.finditer("_", head) if place.end() < len(head))
+
+
 def _pictures_below(folder: Path) -> Iterator[Path]:
-    for place, folders, files in os.walk(folder, onerror=_raise_unreadable):
-        folders[:] = sorted((name for name in folders if not name.startswith(".")), key=natural_key)
+    def pass_over(error: OSError) -> None:
+        """A folder of the system somewhere below is no reason to restore nothing."""
+        if error.filename == str(folder):
+            _raise_unreadable(error)
+
+    for place, folders, files in os.walk(folder, onerror=pass_over):
+        shown = (name for name in folders if not name.startswith(".") and name.lower() not in _FOLDERS_OF_SYSTEMS)
+        folders[:] = sorted(shown, key=natural_key)
         for name in sorted(files, key=natural_key):
             if not name.startswith(".") and Path(name).suffix.lower() in EXTENSIONS:
                 yield Path(place, name)
@@ -206,9 +240,10 @@ def _mirrored_folder(source: Path, root: Path | None) -> Path:
         return Path()
 
 
-def _next_free(path: Path, taken: Collection[Path]) -> Path:
+def _next(path: Path, is_taken: Callable[[Path], bool]) -> Path:
+    """The first of its numbered names that is not taken."""
     number = 2
-    while (candidate := numbered(path, number)) in taken or os.path.lexists(candidate):
+    while is_taken(candidate := numbered(path, number)):
         number += 1
     return candidate
 

@@ -39,6 +39,7 @@ def place(
     template: str = DEFAULT,
     existing: Existing = "number",
     reserved: tuple[Path, ...] = (),
+    others: tuple[Path, ...] = (),
 ) -> Path | None:
     given = output_path(
         source,
@@ -49,6 +50,7 @@ def place(
         fields=FIELDS,
         existing=existing,
         reserved=reserved,
+        others=others,
     )
     return None if given.skipped else given.path
 
@@ -156,6 +158,24 @@ def test_places_promised_to_others_are_never_given_twice(tmp_path: Path) -> None
         assert second == tmp_path / "a_compact-16_x4 (2).png"
 
 
+def test_what_belongs_to_another_original_is_neither_its_result_nor_replaced(tmp_path: Path) -> None:
+    taken, second = tmp_path / "a_compact-16_x4.png", tmp_path / "a_compact-16_x4 (2).png"
+    taken.write_bytes(b"")
+    for existing in ("number", "skip", "overwrite"):
+        assert place(tmp_path / "b" / "a.png", tmp_path, existing=existing, others=(taken,)) == second
+    second.write_bytes(b"")
+    # Of an earlier run, by its own name: that is what skip means.
+    assert place(tmp_path / "b" / "a.png", tmp_path, existing="skip", others=(taken,)) is None
+    # Who names a file means that file.
+    assert place(tmp_path / "b" / "a.png", taken, existing="overwrite", others=(taken,)) == taken
+
+
+def test_skip_does_not_take_the_original_for_its_result(tmp_path: Path) -> None:
+    source = tmp_path / "a.png"
+    source.write_bytes(b"")
+    assert place(source, tmp_path, template="{name}", existing="skip") == tmp_path / "a (2).png"
+
+
 def test_the_source_is_overwritten_only_when_it_is_named(tmp_path: Path) -> None:
     source = tmp_path / "a.png"
     source.write_bytes(b"")
@@ -204,6 +224,38 @@ def test_folders_are_searched_in_the_order_people_expect(tmp_path: Path) -> None
         "写真/é.webp",
     ]
     assert {root for _, root in found} == {tmp_path}
+
+
+def test_results_of_pictures_in_the_folder_are_no_sources(tmp_path: Path) -> None:
+    originals = ["a.jpg", "my_cat.png", "b/x.tif", "plan_x4.png", "road_to_x2.jpg"]
+    results = ["a_photo-compact_x4.jpg", "a_photo-compact_x4 (2).jpg", "a_photo-compact_x4_m_x2.5.jpg"]
+    results += ["out/my_cat_m_x4.png", "b/x_my_own_model_x2.tif"]
+    for name in [*originals, *results]:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    found = {str(file.relative_to(tmp_path)) for file, _ in collect_sources([tmp_path])}
+    assert found == set(originals)
+    named = tmp_path / results[0]
+    assert collect_sources([named]) == [(named, None)]
+
+
+def test_folders_of_the_system_are_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a/p.png", "$RECYCLE.BIN/p.png", "@eaDir/p.png"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(b"")
+    scandir = os.scandir
+
+    def refuse(place: object) -> object:
+        if str(place) in (str(tmp_path / "locked"), str(tmp_path / "none")):
+            raise PermissionError(13, "Permission denied", str(place))
+        return scandir(place)
+
+    (tmp_path / "locked").mkdir()
+    (tmp_path / "none").mkdir()
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert [file for file, _ in collect_sources([tmp_path])] == [tmp_path / "a" / "p.png"]
+    with pytest.raises(PellucidError, match="none cannot be read"):
+        collect_sources([tmp_path / "none"])
 
 
 def test_named_files_are_taken_whatever_they_are_called_and_once(tmp_path: Path) -> None:

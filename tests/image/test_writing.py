@@ -234,6 +234,28 @@ def test_names_are_safe_where_there_are_no_hard_links(tmp_path: Path, monkeypatc
     assert sorted(file.name for file in tmp_path.iterdir()) == ["p (2).png", "p.png"]
 
 
+def test_where_there_are_no_hard_links_a_failure_leaves_no_empty_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "not here")
+
+    monkeypatch.setattr(os, "link", refuse)
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(PellucidError):
+        write_image(ImageBuffer(np.ones((8, 8, 1), np.uint8)), tmp_path / "p.png", "png", overwrite=False)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_result_that_no_memory_is_left_to_look_at_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("engine.image.verify._find_problem", refuse)
+    path = write_image(ImageBuffer(np.ones((8, 8, 1), np.uint8)), tmp_path / "p.png", "png", overwrite=False)
+    assert path.read_bytes()[:4] == b"\x89PNG"
+
+
 @pytest.mark.parametrize("kind", ["png", "tiff"])
 def test_damage_on_the_way_to_disk_is_noticed(kind: str, tmp_path: Path) -> None:
     for side in (64, 2400):

@@ -71,7 +71,8 @@ class RestoreQueue:
     def __init__(
         self, restorer: Restorer, emit: Callable[[Event], None], *, show_in: MappedFiles | None = None
     ) -> None:
-        """`emit` is called from several threads, never from two at once. `show_in`: where results can be watched."""
+        """`emit` is called from several threads, never from two at once. What it raises ends the queue: every other job
+        is cancelled (and told so), and `run` raises it. `show_in`: where results can be watched."""
         self._restorer = restorer
         self._emit = emit
         self._emitting = threading.Lock()
@@ -85,6 +86,7 @@ class RestoreQueue:
         self._closed = False
         self._paused = False
         self._holds = 0
+        self._fault: BaseException | None = None
         self._opened: queue.Queue[Job | None] = queue.Queue(maxsize=1)
         self._pieces: queue.Queue[_Piece | None] = queue.Queue(maxsize=_PIECES_WAITING)
 
@@ -139,7 +141,7 @@ class RestoreQueue:
             self._changed.notify_all()
 
     def run(self) -> None:
-        """Work until closed and empty."""
+        """Work until closed and empty. Raises what `emit` has raised first, once everything has ended."""
         opener = threading.Thread(target=self._open_jobs, name="opener", daemon=True)
         writer = threading.Thread(target=self._write_pieces, name="writer", daemon=True)
         opener.start()
@@ -159,21 +161,31 @@ class RestoreQueue:
         finally:
             self._pieces.put(None)
             writer.join()
+        if self._fault is not None:
+            raise self._fault
 
     # The opener's thread.
 
     def _open_jobs(self) -> None:
-        while (request := self._take()) is not None:
-            try:
-                opened = self._restorer.open(request)
-            except Exception as failure:
-                self._end(failed(request.job, failure))
-                continue
-            if isinstance(opened, AlreadyThere):
-                self._end(Skipped(job=request.job, target=str(opened.target), reason="The result is already there."))
-            else:
-                self._opened.put(opened)
-        self._opened.put(None)
+        try:
+            while (request := self._take()) is not None:
+                self._open_job(request)
+        except BaseException as fault:
+            self._stop(fault)
+        finally:
+            # The caller's thread waits for it.
+            self._opened.put(None)
+
+    def _open_job(self, request: RestoreRequest) -> None:
+        try:
+            opened = self._restorer.open(request)
+        except Exception as failure:
+            self._end(failed(request.job, failure))
+            return
+        if isinstance(opened, AlreadyThere):
+            self._end(Skipped(job=request.job, target=str(opened.target), reason="The result is already there."))
+        else:
+            self._opened.put(opened)
 
     def _take(self) -> RestoreRequest | None:
         with self._changed:
@@ -234,21 +246,28 @@ class RestoreQueue:
 
     def _write_pieces(self) -> None:
         while (piece := self._pieces.get()) is not None:
-            work, rows = piece
             try:
-                if work.stopped.is_set():
-                    continue
-                self.check(work.name, wait=False)
-                if rows is None:
-                    self._finish(work)
-                else:
-                    self._show(work, work.result.write(rows))
-            except Exception as failure:
-                work.stopped.set()
-                work.result.abort()
-                self._end(failed(work.name, failure))
+                self._write_piece(*piece)
+            except BaseException as fault:
+                # It goes on taking pieces: the caller's thread waits until they are gone.
+                self._stop(fault)
             finally:
                 self._pieces.task_done()
+
+    def _write_piece(self, work: _Work, rows: Rows | None) -> None:
+        if work.stopped.is_set():
+            return
+        try:
+            self.check(work.name, wait=False)
+            if rows is None:
+                self._finish(work)
+            else:
+                self._show(work, work.result.write(rows))
+        except Exception as failure:
+            work.stopped.set()
+            with suppress(OSError):
+                work.result.abort()
+            self._end(failed(work.name, failure))
 
     def _show(self, work: _Work, samples: Samples) -> None:
         if (shown := work.shown) is not None:
@@ -293,8 +312,20 @@ class RestoreQueue:
                 raise CancelledByUser
 
     def _send(self, event: Event) -> None:
-        with self._emitting:
-            self._emit(event)
+        try:
+            with self._emitting:
+                self._emit(event)
+        except Exception as fault:
+            self._stop(fault)
+
+    def _stop(self, fault: BaseException) -> None:
+        """Nobody listens any more, or a thread of ours has a fault: nothing further is begun."""
+        with self._changed:
+            if self._fault is not None:
+                return
+            self._fault = fault
+            self.close()
+            self.cancel_all()
 
     def _end(self, event: Terminal) -> None:
         with self._lock:

@@ -1,0 +1,96 @@
+"""Whoever listens to a queue may fail: the queue ends then, says why, and hangs never."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from engine.queue import RestoreQueue
+from engine.restore import Restorer
+from engine.wire import Accepted, Cancelled, Event, Failed, Progress, Restored, RestoreOptions, RestoreRequest, Skipped
+
+Picture = Callable[..., Path]
+TERMINAL = (Restored, Skipped, Failed, Cancelled)
+pytestmark = [pytest.mark.timeout(60), pytest.mark.usefixtures("library")]
+
+
+def run_to_its_end(queue: RestoreQueue) -> BaseException | None:
+    """In a thread, so that a queue that hangs fails its test instead of stopping all tests; what it has raised."""
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            queue.run()
+        except BaseException as fault:
+            raised.append(fault)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(30)
+    assert not thread.is_alive(), "the queue hangs"
+    return raised[0] if raised else None
+
+
+def fill(queue: RestoreQueue, sources: list[Path], target: Path) -> None:
+    options = RestoreOptions(model="faithful", precision="fp32", existing="skip")
+    for number, source in enumerate(sources):
+        queue.submit(RestoreRequest(job=str(number), source=str(source), target=str(target), options=options))
+    queue.close()
+
+
+@pytest.mark.parametrize("deaf_to", [Failed, Skipped, Accepted, Progress, Restored])
+def test_a_listener_that_fails_ends_the_queue_with_its_own_fault(
+    picture: Picture, tmp_path: Path, deaf_to: type
+) -> None:
+    """Failed comes from the opener's thread here, as Skipped does; Restored from the writer's."""
+    heard: list[Event] = []
+
+    def tell(event: Event) -> None:
+        heard.append(event)
+        if isinstance(event, deaf_to):
+            raise BrokenPipeError(f"at {type(event).__name__} of {event.job}")
+
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "b_faithful_x4.png").touch()
+    sources = [tmp_path / "missing.png", *(picture(name) for name in ("b.png", "c.png", "d.png", "e.png"))]
+    queue = RestoreQueue(Restorer(), tell)
+    fill(queue, sources, tmp_path / "out")
+    fault = run_to_its_end(queue)
+    assert isinstance(fault, BrokenPipeError)
+    first = next(event for event in heard if isinstance(event, deaf_to))
+    assert str(fault) == f"at {deaf_to.__name__} of {first.job}", "the first is the one that counts"
+    ends = [event.job for event in heard if isinstance(event, TERMINAL)]
+    assert sorted(ends) == ["0", "1", "2", "3", "4"], "every job has exactly one end, told or not"
+    assert any(isinstance(event, Cancelled) for event in heard), "what had not begun is not begun"
+    assert not [path for path in (tmp_path / "out").iterdir() if path.name.startswith(".")]
+
+
+def test_a_writer_that_cannot_even_clean_up_stops_no_other(
+    picture: Picture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from engine.restore import Result
+
+    whole = Result.commit
+
+    def commit(self: Result) -> Path:
+        path = whole(self)
+        if path.name.startswith("a"):
+            raise OSError(5, "Input/output error")
+        return path
+
+    def abort(self: Result) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(Result, "commit", commit)
+    monkeypatch.setattr(Result, "abort", abort)
+    heard: list[Event] = []
+    queue = RestoreQueue(Restorer(), heard.append)
+    fill(queue, [picture("a.png"), picture("b.png")], tmp_path / "out")
+    assert run_to_its_end(queue) is None
+    assert [(type(event), event.job) for event in heard if isinstance(event, TERMINAL)] == [
+        (Failed, "0"),
+        (Restored, "1"),
+    ]

@@ -141,8 +141,7 @@ class RestoreSession(QObject):
         self.pause(False)
 
     def pause(self, paused: bool) -> None:
-        running = any(item.state in ("sent", "running") for item in self.queue.items)
-        if paused != self.queue.paused and running and self.client.state == "ready":
+        if paused != self.queue.paused and self.client.state == "ready":
             self.client.send(wire.Pause() if paused else wire.Resume())
         self.apply(queues.PausedByUser(paused))
 
@@ -273,6 +272,8 @@ class RestoreSession(QObject):
         if state == "off":
             self._preview_jobs.clear()
             QTimer.singleShot(0, self._send_next)
+        elif state == "ready" and self.queue.paused:
+            self.client.send(wire.Pause())  # before the pictures that were given to it while it started
         self.worker_changed.emit(state)
 
     def with_options(self, options: wire.RestoreOptions) -> None:

@@ -147,6 +147,35 @@ def test_cancel_pause_and_retry(
     qtbot.waitUntil(lambda: states(window)[0] == "done", timeout=WAIT)
 
 
+def test_after_pause_and_cancel_all_the_next_start_restores(
+    qtbot: QtBot, open_window: Open, pictures: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PELLUCID_FAKE_DELAY", "0.1")
+    window = open_window()
+    session = window.session
+    session.add_paths(pictures)
+    qtbot.waitUntil(lambda: states(window)[0] == "running", timeout=WAIT)
+    session.pause(True)
+    session.cancel(frozenset(item.job for item in session.queue.items))
+    qtbot.waitUntil(lambda: states(window) == ["cancelled"] * 3, timeout=WAIT)
+    window.restore_page.start_or_pause()
+    qtbot.waitUntil(lambda: states(window) == ["done"] * 3, timeout=WAIT)
+
+
+def test_a_pause_while_the_worker_starts_holds_it_until_the_user_goes_on(
+    qtbot: QtBot, open_window: Open, pictures: list[str]
+) -> None:
+    window = open_window()
+    window.session.add_paths(pictures)
+    assert states(window) == ["sent", "sent", "waiting"]
+    window.session.pause(True)
+    qtbot.waitUntil(lambda: window.session.client.state == "ready", timeout=WAIT)
+    qtbot.wait(500)
+    assert "done" not in states(window)
+    window.session.pause(False)
+    qtbot.waitUntil(lambda: states(window) == ["done"] * 3, timeout=WAIT)
+
+
 def test_a_killed_worker_is_told_and_the_queue_goes_on(
     qtbot: QtBot, open_window: Open, pictures: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -227,7 +227,11 @@ class RestoreQueue:
         if self._show_in is None:
             return None
         channels = job.image.colour.shape[2] + (job.image.alpha is not None)
-        return GrowingPicture(self._show_in, job.height, job.width, channels)
+        try:
+            return GrowingPicture(self._show_in, job.height, job.width, channels)
+        except OSError:
+            # The disk for temporary files is full, say: the result comes all the same, only nobody sees it grow.
+            return None
 
     def _hand_over(self, work: _Work, rows: Rows) -> None:
         """In pieces of bounded size, so that a fast network never runs far ahead of a slow disk."""
@@ -270,19 +274,24 @@ class RestoreQueue:
             self._end(failed(work.name, failure))
 
     def _show(self, work: _Work, samples: Samples) -> None:
-        if (shown := work.shown) is not None:
+        if (shown := work.shown) is None:
+            return
+        try:
             top, bottom = shown.add(samples)
-            self._send(
-                BandReady(
-                    job=work.name,
-                    pixels=str(shown.path),
-                    width=shown.width,
-                    height=shown.height,
-                    channels=shown.channels,
-                    top=top,
-                    bottom=bottom,
-                )
+        except OSError:
+            work.shown = None
+            return
+        self._send(
+            BandReady(
+                job=work.name,
+                pixels=str(shown.path),
+                width=shown.width,
+                height=shown.height,
+                channels=shown.channels,
+                top=top,
+                bottom=bottom,
             )
+        )
 
     def _finish(self, work: _Work) -> None:
         target = work.result.commit()

@@ -1,16 +1,29 @@
-"""Whoever listens to a queue may fail: the queue ends then, says why, and hangs never."""
+"""Whoever listens to a queue may fail: it ends then, says why, and never hangs. Nobody may see it grow: it goes on."""
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from engine.mapped import GrowingPicture, MappedFiles
 from engine.queue import RestoreQueue
 from engine.restore import Restorer
-from engine.wire import Accepted, Cancelled, Event, Failed, Progress, Restored, RestoreOptions, RestoreRequest, Skipped
+from engine.wire import (
+    Accepted,
+    BandReady,
+    Cancelled,
+    Event,
+    Failed,
+    Progress,
+    Restored,
+    RestoreOptions,
+    RestoreRequest,
+    Skipped,
+)
 
 Picture = Callable[..., Path]
 TERMINAL = (Restored, Skipped, Failed, Cancelled)
@@ -94,3 +107,20 @@ def test_a_writer_that_cannot_even_clean_up_stops_no_other(
         (Failed, "0"),
         (Restored, "1"),
     ]
+
+
+@pytest.mark.parametrize("method", ["__init__", "add"])
+def test_a_result_that_cannot_be_shown_is_made_all_the_same(
+    picture: Picture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(GrowingPicture, method, full)
+    heard: list[Event] = []
+    (tmp_path / "shown").mkdir()
+    queue = RestoreQueue(Restorer(), heard.append, show_in=MappedFiles(tmp_path / "shown"))
+    fill(queue, [picture("a.png")], tmp_path / "out")
+    assert run_to_its_end(queue) is None
+    assert [type(event) for event in heard if isinstance(event, TERMINAL)] == [Restored]
+    assert not any(isinstance(event, BandReady) for event in heard)

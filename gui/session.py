@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 import uuid
@@ -58,6 +59,9 @@ class RestoreSession(QObject):
         self.client = client or WorkerClient(parent=self)
         self._folder = folder
         self._journal = folder / "queue.json"
+        self.leftovers = self._read_journal()
+        """What a crash, a power cut or a closed window left undone. It stays in the journal until the user has chosen,
+        whatever else is queued; a picture whose drive is not there now may be wanted when it is."""
         self._walks: list[tuple[str, Iterator[list[str]]]] = []
         self._names: dict[str, str] = {}
         """Picture -> what its present attempt is called towards the worker: words of an older one are not mixed up."""
@@ -75,16 +79,14 @@ class RestoreSession(QObject):
         self._preview_timer = _timer(self, 0, self._send_previews)
         self._preview_clock = QElapsedTimer()
 
-    def unfinished_from_last_time(self) -> tuple[Item, ...]:
-        """What a crash, a power cut or a closed window left undone. A damaged journal is moved aside."""
-        try:
-            items = queues.from_journal(self._journal.read_bytes())
-        except FileNotFoundError:
-            return ()
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-            self._journal.replace(self._journal.with_suffix(".damaged"))
-            return ()
-        return tuple(item for item in items if Path(item.source).exists())
+    def take_up_leftovers(self) -> None:
+        leftovers, self.leftovers = self.leftovers, ()
+        self.add_items(leftovers)
+        self.pause(False)
+
+    def forget_leftovers(self) -> None:
+        self.leftovers = ()
+        self.write_journal()
 
     def add_paths(self, paths: Iterable[str]) -> None:
         """Files at once, folders bit by bit."""
@@ -174,8 +176,8 @@ class RestoreSession(QObject):
     def write_journal(self, *, sync: bool = False) -> None:
         """`sync`: not while people look at the window, as the disk may be busy."""
         try:
-            if any(item.state in queues.UNFINISHED for item in self.queue.items):
-                settings_file.write_whole(self._journal, queues.to_journal(self.queue), sync=sync)
+            if self.leftovers or any(item.state in queues.UNFINISHED for item in self.queue.items):
+                settings_file.write_whole(self._journal, queues.to_journal(self.queue, self.leftovers), sync=sync)
             else:
                 self._journal.unlink(missing_ok=True)
         except OSError:
@@ -185,6 +187,17 @@ class RestoreSession(QObject):
         self._journal_timer.stop()
         self.write_journal(sync=True)
         self.client.stop()
+
+    def _read_journal(self) -> tuple[Item, ...]:
+        """A damaged journal is moved aside."""
+        try:
+            return queues.from_journal(self._journal.read_bytes())
+        except FileNotFoundError:
+            return ()
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            with contextlib.suppress(OSError):
+                self._journal.replace(self._journal.with_suffix(".damaged"))
+            return ()
 
     def _send_previews(self) -> None:
         previews, self._previews = self._previews, {}

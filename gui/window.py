@@ -298,20 +298,18 @@ class Window(QMainWindow):
             notify(self, "Pellucid", text)
 
     def _offer_unfinished(self) -> None:
-        items = self.session.unfinished_from_last_time()
+        items = self.session.leftovers
         if not items:
             return
-
-        def go_on() -> None:
-            self.session.add_items(items)
-            self.session.pause(False)
-
         self.restore_page.banner.tell(
             self.tr("1 picture was not finished last time.")
             if len(items) == 1
             else self.tr("{n} pictures were not finished last time.").format(n=len(items)),
             "calm",
-            choices=((self.tr("Go on"), go_on), (self.tr("Forget them"), self.session.write_journal)),
+            choices=(
+                (self.tr("Go on"), self.session.take_up_leftovers),
+                (self.tr("Forget them"), self.session.forget_leftovers),
+            ),
         )
 
     # Drop and paste

@@ -284,9 +284,10 @@ class Journal(msgspec.Struct, frozen=True):
     format: int = 1
 
 
-def to_journal(queue: Queue) -> bytes:
-    """Finished pictures are not kept: their results are on disk."""
-    return msgspec.json.encode(Journal(tuple(item for item in queue.items if item.state in UNFINISHED)))
+def to_journal(queue: Queue, leftovers: tuple[Item, ...] = ()) -> bytes:
+    """Finished pictures are not kept: their results are on disk. `leftovers` of an earlier queue come first."""
+    unfinished = tuple(item for item in queue.items if item.state in UNFINISHED)
+    return msgspec.json.encode(Journal(leftovers + unfinished))
 
 
 def from_journal(data: bytes) -> tuple[Item, ...]:

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from PIL import Image
 from PySide6.QtCore import QMimeData, QModelIndex, QPersistentModelIndex, QPoint, QPointF, QRectF, Qt, QTimer, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QGuiApplication, QImage, QPainter
-from PySide6.QtWidgets import QApplication, QStyleOptionViewItem
+from PySide6.QtWidgets import QApplication, QPushButton, QStyleOptionViewItem
 from pytestqt.qtbot import QtBot
 
 from engine import wire
@@ -211,6 +211,59 @@ def test_an_unfinished_queue_is_offered_at_the_next_start(qtbot: QtBot, open_win
     button = next(b for b in again.restore_page.banner.findChildren(type(again.restore_page.start_button)) if b.text())
     button.click()
     qtbot.waitUntil(lambda: states(again) == ["done"] * 3, timeout=WAIT)
+
+
+def press(window: Window, words: str) -> None:
+    buttons = window.restore_page.banner.findChildren(QPushButton)
+    next(button for button in buttons if button.text() == words).click()
+
+
+def test_an_offer_without_an_answer_is_made_again_also_after_other_pictures(
+    qtbot: QtBot, open_window: Open, pictures: list[str], tmp_path: Path
+) -> None:
+    settings = Settings(start_at_once=False)
+    first = open_window(settings=settings)
+    first.session.add_paths(pictures[:2])
+    first.close()
+    second = open_window(settings=settings)
+    second.begin([])
+    second.restore_page.banner.tell("something else")
+    second.session.add_paths(pictures[2:])
+    second.session.write_journal()
+    second.session.remove(frozenset(item.job for item in second.session.queue.items))
+    second.close()
+    third = open_window(settings=settings)
+    third.begin([])
+    assert "2 pictures" in third.restore_page.banner.text()
+    press(third, "Forget them")
+    assert not (tmp_path / "state" / "queue.json").exists()
+    assert third.session.queue.items == ()
+
+
+def test_the_offer_counts_pictures_whose_drive_is_not_there_now(open_window: Open) -> None:
+    settings = Settings(start_at_once=False)
+    first = open_window(settings=settings)
+    first.session.add_items([Item(job="a", source="/unplugged/a.png")])
+    first.close()
+    second = open_window(settings=settings)
+    second.begin([])
+    assert "1 picture " in second.restore_page.banner.text()
+    press(second, "Go on")
+    assert [item.source for item in second.session.queue.items] == ["/unplugged/a.png"]
+    assert second.session.leftovers == ()
+
+
+def test_a_damaged_journal_that_cannot_be_moved_does_not_keep_the_window_from_opening(
+    open_window: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "queue.json").write_bytes(b'{"items": [{"jo')
+
+    def refuse(path: Path, _target: Path) -> Path:
+        raise PermissionError(f"read-only: {path}")
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    open_window(settings=Settings(start_at_once=False)).begin([])
 
 
 def test_a_damaged_journal_is_kept_aside(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:

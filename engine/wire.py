@@ -14,6 +14,8 @@ from typing import Literal, TypeVar
 
 import msgspec
 
+from engine.undecodable import from_ascii_json, may_hold_escapes, to_ascii_json
+
 PROTOCOL = 1
 """Raised whenever an older peer could misread a message."""
 
@@ -281,17 +283,20 @@ _event_decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 
 def encode(message: Request | Event) -> bytes:
     """One line, newline included."""
-    return _encoder.encode(message) + b"\n"
+    try:
+        return _encoder.encode(message) + b"\n"
+    except UnicodeEncodeError:  # the name of a file that is no UTF-8
+        return to_ascii_json(message) + b"\n"
 
 
 def decode_request(line: bytes) -> Request:
     """Raises msgspec.DecodeError (with the place of the fault) for anything that is not a request."""
-    return decode_json(_request_decoder, line)
+    return _decode_with_names(_request_decoder, line)
 
 
 def decode_event(line: bytes) -> Event:
     """Raises msgspec.DecodeError (with the place of the fault) for anything that is not an event."""
-    return decode_json(_event_decoder, line)
+    return _decode_with_names(_event_decoder, line)
 
 
 Decoded = TypeVar("Decoded")
@@ -305,3 +310,15 @@ def decode_json(decoder: msgspec.json.Decoder[Decoded], text: bytes) -> Decoded:
         raise msgspec.DecodeError("it is not UTF-8") from error
     except RecursionError as error:
         raise msgspec.DecodeError("it is nested too deeply") from error
+
+
+def _decode_with_names(decoder: msgspec.json.Decoder[Decoded], line: bytes) -> Decoded:
+    """As decode_json, and the names of files that are no UTF-8 come through."""
+    try:
+        return decode_json(decoder, line)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:
+        if not may_hold_escapes(line):
+            raise
+        return from_ascii_json(line, decoder.type)

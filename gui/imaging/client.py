@@ -16,6 +16,7 @@ import psutil
 from PySide6.QtCore import QObject, Signal
 
 from engine.partial import machine_tag
+from engine.undecodable import holds_undecodable, spell_out
 from gui.imaging import messages
 from gui.imaging.picture import Picture
 from gui.imaging.pyramid import create_levels
@@ -129,6 +130,10 @@ class PictureClient(QObject):
 
     def _ask(self, request: messages.Request, answer: Answered) -> None:
         if self._stopped:
+            return
+        if not isinstance(request, messages.Shrink) and holds_undecodable(request.path):
+            # Qt opens no file of such a name.
+            answer(messages.Unreadable(key=request.key, reason=spell_out(request.path)))
             return
         self._answers[request.key] = answer
         if isinstance(request, messages.Thumbnail):

@@ -9,6 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from engine import wire
+from engine.undecodable import from_ascii_json, may_hold_escapes, to_ascii_json
 
 ItemState = Literal["waiting", "sent", "running", "done", "skipped", "failed", "cancelled", "crashed"]
 FINISHED: frozenset[ItemState] = frozenset({"done", "skipped", "failed", "cancelled", "crashed"})
@@ -287,10 +288,26 @@ class Journal(msgspec.Struct, frozen=True):
 def to_journal(queue: Queue, leftovers: tuple[Item, ...] = ()) -> bytes:
     """Finished pictures are not kept: their results are on disk. `leftovers` of an earlier queue come first."""
     unfinished = tuple(item for item in queue.items if item.state in UNFINISHED)
-    return msgspec.json.encode(Journal(leftovers + unfinished))
+    journal = Journal(leftovers + unfinished)
+    try:
+        return msgspec.json.encode(journal)
+    except UnicodeEncodeError:  # Names that are no UTF-8: only those pictures go the slow way.
+        return b'{"items":[%b],"format":%d}' % (b",".join(map(_written, journal.items)), journal.format)
 
 
 def from_journal(data: bytes) -> tuple[Item, ...]:
     """The pictures that were unfinished, all waiting again. Raises msgspec.DecodeError when `data` is damaged."""
-    journal = msgspec.json.decode(data, type=Journal)
+    try:
+        journal = msgspec.json.decode(data, type=Journal)
+    except msgspec.DecodeError:
+        if not may_hold_escapes(data):
+            raise
+        journal = from_ascii_json(data, Journal)
     return tuple(_fresh(item) for item in journal.items)
+
+
+def _written(item: Item) -> bytes:
+    try:
+        return msgspec.json.encode(item)
+    except UnicodeEncodeError:
+        return to_ascii_json(item)

@@ -1,21 +1,40 @@
 """The list of what is still to do, on disk: a queue that was cut off by a crash or a power cut can go on.
 
-One JSON object a line: a request when it is taken in, the name of its job when it has ended. The file lies in the
-user's state folder and disappears when the queue has ended well.
+One JSON object a line: a request when it is taken in, the name of its job when it has ended. Every process has a file
+of its own in the user's state folder; it disappears when nothing is left to do. Paths in it are absolute, so that any
+process can go on from anywhere.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
+import secrets
+import time
 from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 import msgspec
 import platformdirs
+import psutil
 
+from engine.models.library import looks_like_path
+from engine.partial import machine_tag
+from engine.whole_file import make_folder, unwritable, write_whole
 from engine.wire import RestoreRequest
+
+_NAME = re.compile(r"restore-queue(-(?P<machine>[0-9a-f]{8})-(?P<process>\d+)-[0-9a-f]{8})?\.jsonl")
+"""Without machine and process: of earlier releases."""
+
+_CLOCK_SECONDS = 10.0
+"""By how much a clock may have been set while a process was at work."""
+
+_ABANDONED_SECONDS = 24 * 3600.0
+"""A journal of another machine, or of this one under another name, in which nothing was written for so long."""
 
 
 class _Taken(msgspec.Struct, frozen=True, tag="taken"):
@@ -36,44 +55,86 @@ def _decode(line: bytes) -> _Taken | _Ended:
     return msgspec.convert(json.loads(line), _Taken | _Ended)
 
 
-def journal_path() -> Path:
-    return Path(platformdirs.user_state_dir("pellucid", appauthor=False)) / "restore-queue.jsonl"
+def journal_folder() -> Path:
+    return Path(platformdirs.user_state_dir("pellucid", appauthor=False))
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """What queues that were cut off have left, as one queue with new names of jobs, and the files that tell it."""
+
+    requests: tuple[RestoreRequest, ...] = ()
+    files: tuple[Path, ...] = ()
 
 
 class Journal:
     """Written as the queue runs. Every line is on the disk before its job begins or its end is told."""
 
-    def __init__(self, path: Path, requests: Iterable[RestoreRequest]) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._path = path
-        self._file = path.open("wb")
-        self._write(*(_Taken(request) for request in requests))
+    def __init__(self, folder: Path, requests: Iterable[RestoreRequest], instead_of: Unfinished = Unfinished()) -> None:
+        """`instead_of`: its files are removed as soon as this one has taken their place. Raises DISK_FULL or
+        FILE_UNWRITABLE."""
+        requests = list(requests)
+        self._left = {request.job for request in requests}
+        self._path = folder / f"restore-queue-{machine_tag()}-{os.getpid()}-{secrets.token_hex(4)}.jsonl"
+        lines = _lines(*(_Taken(_from_anywhere(request)) for request in requests))
+        make_folder(folder)
+        write_whole(self._path, lambda partial: partial.write_bytes(lines))
+        try:
+            self._file = self._path.open("ab")
+        except OSError as error:
+            raise unwritable(self._path, error) from error
+        for file in instead_of.files:
+            _remove(file)
+
+    @property
+    def left(self) -> frozenset[str]:
+        """The jobs that have not ended."""
+        return frozenset(self._left)
 
     def end(self, job: str) -> None:
-        self._write(_Ended(job))
-
-    def _write(self, *entries: _Taken | _Ended) -> None:
-        self._file.write(b"".join(_encode(entry) + b"\n" for entry in entries))
+        """Raises OSError where that cannot be written down."""
+        self._left.discard(job)
+        self._file.write(_lines(_Ended(job)))
         self._file.flush()
         os.fsync(self._file.fileno())
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, failure: type[BaseException] | None, *_: object) -> None:
-        self._file.close()
-        if failure is None:
-            self._path.unlink(missing_ok=True)
+    def __exit__(self, *_: object) -> None:
+        with suppress(OSError):
+            self._file.close()
+        if not self._left:
+            _remove(self._path)
 
 
-def unfinished(path: Path) -> list[RestoreRequest]:
-    """What a queue that was cut off had not ended; a torn or damaged line is passed over."""
+def unfinished(folder: Path) -> Unfinished:
+    """What is left of queues whose processes are gone, the oldest first; those at work are not touched."""
+    found: list[tuple[float, Path]] = []
     try:
-        lines = path.read_bytes().splitlines()
+        entries = list(os.scandir(folder))
     except OSError:
-        return []
+        return Unfinished()
+    for entry in entries:
+        with suppress(OSError):
+            match, written = _NAME.fullmatch(entry.name), entry.stat().st_mtime
+            if match and not _at_work(match, written):
+                found.append((written, Path(entry.path)))
+    wanted: dict[RestoreRequest, None] = {}
+    files = []
+    for _, file in sorted(found):
+        with suppress(OSError):
+            # Twice in two files: the process that was to go on was cut off before it could remove the older one.
+            wanted |= dict.fromkeys(msgspec.structs.replace(request, job="") for request in read_journal(file))
+            files.append(file)
+    named = (msgspec.structs.replace(request, job=str(number)) for number, request in enumerate(wanted, 1))
+    return Unfinished(tuple(named), tuple(files))
+
+
+def read_journal(file: Path) -> list[RestoreRequest]:
+    """The requests that had not ended, in order; a torn or damaged line is passed over."""
     waiting: dict[str, RestoreRequest] = {}
-    for line in lines:
+    for line in file.read_bytes().splitlines():
         try:
             entry = _decode(line)
         except (ValueError, RecursionError):
@@ -83,3 +144,53 @@ def unfinished(path: Path) -> list[RestoreRequest]:
         else:
             waiting.pop(entry.job, None)
     return list(waiting.values())
+
+
+def _at_work(name: re.Match[str], written: float) -> bool:
+    """Whether the process that writes a journal of this name still lives. `written`: when it last wrote."""
+    if name["process"] is None:
+        return False
+    if name["machine"] != machine_tag():
+        return time.time() - written < _ABANDONED_SECONDS
+    process = int(name["process"])
+    if process == os.getpid():
+        # This process asks before it begins: that one had its number earlier.
+        return False
+    try:
+        # Numbers are given again, after a start of the machine the very same: whoever is younger than the journal's
+        # last line has not written it.
+        return bool(psutil.Process(process).create_time() <= written + _CLOCK_SECONDS)
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.Error:
+        return True
+
+
+def _from_anywhere(request: RestoreRequest) -> RestoreRequest:
+    """The same request for a process with another current folder."""
+    options = msgspec.structs.replace(
+        request.options,
+        model=_model_from_anywhere(request.options.model),
+        partner=_model_from_anywhere(request.options.partner),
+    )
+    return msgspec.structs.replace(
+        request,
+        source=str(Path(request.source).absolute()),
+        target=str(Path(request.target).absolute()),
+        root=str(Path(request.root).absolute()) if request.root else "",
+        options=options,
+    )
+
+
+def _model_from_anywhere(name: str) -> str:
+    return str(Path(name).absolute()) if looks_like_path(name) else name
+
+
+def _lines(*entries: _Taken | _Ended) -> bytes:
+    return b"".join(_encode(entry) + b"\n" for entry in entries)
+
+
+def _remove(file: Path) -> None:
+    # Windows removes nothing that another program has open.
+    with suppress(OSError):
+        file.unlink(missing_ok=True)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import time
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from os.path import lexists
 from pathlib import Path
-from typing import Protocol, get_args
+from typing import TYPE_CHECKING, Protocol, get_args
 
 import msgspec
 
-from engine.cli.frame import DONE, SOME_FAILED, Subparsers
+from engine.cli.frame import DONE, INTERRUPTED, SOME_FAILED, Subparsers
 from engine.cli.output import Output
 from engine.errors import Code, PellucidError
 from engine.options import check_options
@@ -30,6 +31,9 @@ from engine.wire import (
     Size,
     Skipped,
 )
+
+if TYPE_CHECKING:
+    from engine.journal import Journal
 
 DEFAULTS = RestoreOptions()
 
@@ -72,58 +76,133 @@ def add_restore_parser(subparsers: Subparsers) -> None:
 
 
 def run(arguments: argparse.Namespace, output: Output) -> int:
-    from engine.image.naming import collect_sources
-    from engine.journal import Journal, journal_path, unfinished
+    from engine.journal import Journal, Unfinished, journal_folder, unfinished
     from engine.queue import RestoreQueue
     from engine.restore import Restorer
 
+    earlier = Unfinished()
     if arguments.resume:
-        requests = unfinished(journal_path())
+        earlier = unfinished(journal_folder())
+        requests = list(earlier.requests)
         if not requests:
             output.say("Nothing is left to do.")
     else:
-        options = options_from(arguments)
-        if not arguments.sources:
-            raise PellucidError(Code.USAGE, "Name at least one picture or folder.", "Try: pellucid restore --help")
-        sources = collect_sources([Path(name) for name in arguments.sources])
-        if not sources:
-            output.say(f"There is no picture in {', '.join(arguments.sources)}.")
-        requests = [
-            RestoreRequest(
-                job=str(number),
-                source=str(source),
-                target=arguments.output or str(source.parent),
-                root=str(root) if root and arguments.output else "",
-                options=options,
-            )
-            for number, (source, root) in enumerate(sources, 1)
-        ]
+        requests = _requests(arguments, output)
     started = time.perf_counter()
-    with ExitStack() as stack:
-        journal = stack.enter_context(Journal(journal_path(), requests))
-        report = stack.enter_context(_progress(output, requests))
-        counts: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
+    kept = _Kept(output, set() if arguments.resume else {job.job for job in requests if not lexists(job.source)})
+    try:
+        with ExitStack() as stack:
+            if requests or earlier.files:
+                try:
+                    kept.journal = stack.enter_context(Journal(journal_folder(), requests, instead_of=earlier))
+                except PellucidError as failure:
+                    output.warn(f"pellucid: {failure.message} An interrupted restore could not be resumed.")
+            report = stack.enter_context(_progress(output, requests))
 
-        def tell(event: Event) -> None:
-            output.line(msgspec.to_builtins(event))
-            report.event(event)
-            if isinstance(event, Restored | Skipped | Failed | Cancelled):
-                counts[type(event).__name__.lower()] += 1
-                if not isinstance(event, Cancelled):
-                    # Interrupted jobs stay in the journal, for --resume.
-                    journal.end(event.job)
+            def tell(event: Event) -> None:
+                if isinstance(event, Restored | Skipped | Failed | Cancelled):
+                    # First of all: whatever happens to the words about it, what is done is not done again.
+                    counts[type(event).__name__.lower()] += 1
+                    kept.strike(event)
+                output.line(msgspec.to_builtins(event))
+                report.event(event)
+                if isinstance(event, Failed) and event.code == Code.DISK_FULL:
+                    raise _DiskFull
 
-        queue = RestoreQueue(Restorer(), tell)
-        for request in requests:
-            queue.submit(request)
-        queue.close()
-        queue.run()
+            queue = RestoreQueue(Restorer(), tell)
+            for request in requests:
+                queue.submit(request)
+            queue.close()
+            queue.run()
+            if not arguments.resume and not counts["restored"] + counts["skipped"]:
+                kept.forget()
+    except _DiskFull:
+        pass
+    except KeyboardInterrupt:
+        output.warn("pellucid: interrupted.")
+        kept.tell_how_to_go_on()
+        return INTERRUPTED
+    except BaseException:
+        with suppress(OSError):
+            kept.tell_how_to_go_on()
+        raise
+    kept.tell_how_to_go_on()
     seconds = time.perf_counter() - started
     restored, bad = counts["restored"], counts["failed"]
     output.line({"restored": restored, "skipped": counts["skipped"], "failed": bad, "seconds": round(seconds, 3)})
     if len(requests) > 1:
         output.say(f"{restored} of {len(requests)} pictures restored in {seconds:.1f} s.")
     return SOME_FAILED if bad else DONE
+
+
+def _requests(arguments: argparse.Namespace, output: Output) -> list[RestoreRequest]:
+    from engine.image.naming import collect_sources
+
+    options = options_from(arguments)
+    if not arguments.sources:
+        raise PellucidError(Code.USAGE, "Name at least one picture or folder.", "Try: pellucid restore --help")
+    sources = collect_sources([Path(name) for name in arguments.sources])
+    if not sources:
+        output.say(f"There is no picture in {', '.join(arguments.sources)}.")
+    return [
+        RestoreRequest(
+            job=str(number),
+            source=str(source),
+            target=arguments.output or str(source.parent),
+            root=str(root) if root and arguments.output else "",
+            options=options,
+        )
+        for number, (source, root) in enumerate(sources, 1)
+    ]
+
+
+class _DiskFull(Exception):
+    """A result found no room: neither would the next, and computing it would be for nothing."""
+
+
+_MAY_PASS = (Code.DISK_FULL, Code.FILE_UNWRITABLE, Code.FILE_UNREADABLE, Code.FILE_MISSING)
+"""Failures that a drive that is connected again, or some room on it, makes go away."""
+
+
+class _Kept:
+    """The pictures that `--resume` would go on with, as far as the state folder can be written."""
+
+    def __init__(self, output: Output, never_there: set[str]) -> None:
+        """`never_there`: jobs whose sources were missing from the start; a wrong name becomes no right one."""
+        self.journal: Journal | None = None
+        self._output = output
+        self._never_there = never_there
+        self._warned = False
+
+    def strike(self, event: Restored | Skipped | Failed | Cancelled) -> None:
+        """Interrupted jobs stay, and those that may do better another time."""
+        stays = isinstance(event, Cancelled) or (isinstance(event, Failed) and event.code in _MAY_PASS)
+        if not stays or event.job in self._never_there:
+            self._end(event.job)
+
+    def forget(self) -> None:
+        """Nothing came of anything: whoever gave the command gives it again, or a better one."""
+        for job in self.journal.left if self.journal else ():
+            self._end(job)
+
+    def _end(self, job: str) -> None:
+        if self.journal is None:
+            return
+        try:
+            self.journal.end(job)
+        except OSError as error:
+            if not self._warned:
+                self._warned = True
+                self._output.warn(
+                    f"pellucid: It cannot be written down what is done: {error.strerror or error}. "
+                    "After an interrupt, --resume would do it again."
+                )
+
+    def tell_how_to_go_on(self) -> None:
+        if self.journal is not None and (left := len(self.journal.left)):
+            self._output.warn(f"pellucid: {left} {'picture is' if left == 1 else 'pictures are'} left to do.")
+            self._output.warn("          Go on with: pellucid restore --resume")
 
 
 def options_from(arguments: argparse.Namespace) -> RestoreOptions:

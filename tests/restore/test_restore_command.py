@@ -227,8 +227,8 @@ def test_neither_torch_nor_onnx_is_loaded(library: Path, picture: Picture, tmp_p
     subprocess.run([sys.executable, "-c", program, *words], check=True, stdout=subprocess.DEVNULL)
 
 
-def test_an_interrupt_leaves_whole_files_only_and_can_be_resumed(
-    library: Path, picture: Picture, tmp_path: Path
+def test_an_interrupt_leaves_whole_files_only_and_can_be_resumed_even_after_another_restore(
+    library: Path, picture: Picture, tmp_path: Path, own_home: Path
 ) -> None:
     count = 24
     for number in range(count):
@@ -246,12 +246,16 @@ def test_an_interrupt_leaves_whole_files_only_and_can_be_resumed(
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "interrupted" in errors
+    assert "Go on with: pellucid restore --resume" in errors
     assert "Traceback" not in errors
     early = sorted(out.glob("*.png"))
     assert 0 < len(early) < count
     assert not [p for p in out.iterdir() if p.name.startswith(".")]
+    other = [*command[:4], str(picture("other.png")), "-o", str(tmp_path / "other"), "--model", "faithful"]
+    subprocess.run(other, check=True, stdout=subprocess.DEVNULL)
     subprocess.run([*command[:4], "--resume"], check=True, stdout=subprocess.DEVNULL)
     assert len(list(out.iterdir())) == count
+    assert not list((own_home / "state" / "pellucid").glob("*.jsonl"))
     for path in out.iterdir():
         opened(path)
 
@@ -283,3 +287,48 @@ def test_one_opacity_everywhere_stays_exactly_that(restore: Restore, tmp_path: P
     Image.new("RGBA", (30, 20), (200, 90, 10, opacity)).save(source)
     assert restore(source, "-o", target)[0] == 0
     assert set(np.unique(np.asarray(opened(target))[:, :, 3])) == {opacity}
+
+
+def test_whoever_reads_only_the_head_of_it_stops_the_work_and_can_go_on(
+    library: Path, picture: Picture, tmp_path: Path, own_home: Path
+) -> None:
+    sources = [tmp_path / "missing.png", *(picture(f"{number}.png") for number in range(6))]
+    words = ["restore", "--json", *map(str, sources), "-o", str(tmp_path / "out"), "--model", "faithful"]
+    program = "import sys; from gui.__main__ import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", program]
+    process = subprocess.Popen([*command, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout
+    assert process.stderr
+    process.stdout.close()
+    errors = process.stderr.read().decode()
+    process.stderr.close()
+    assert process.wait(60) == 1
+    assert "Traceback" not in errors
+    assert "Go on with: pellucid restore --resume" in errors
+    made = subprocess.run([*command, "restore", "--resume"], check=True, stdout=subprocess.PIPE, text=True).stdout
+    assert "missing.png" not in made
+    assert len(list((tmp_path / "out").iterdir())) == 6, "what was done is not done again"
+
+
+def test_a_state_folder_that_cannot_be_written_ends_nothing(
+    restore: Restore, picture: Picture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    code, records = restore(picture("a.png"), "-o", tmp_path / "out")
+    assert (code, records[-1]["restored"]) == (0, 1)
+
+
+def test_a_full_state_disk_is_warned_of_once_and_the_work_goes_on(
+    library: Path, picture: Picture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from engine.journal import Journal
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Journal, "end", full)
+    sources = [str(picture(name)) for name in ("a.png", "b.png", "c.png")]
+    assert main(["restore", *sources, "-o", str(tmp_path / "out"), "--model", "faithful"]) == 0
+    assert len(list((tmp_path / "out").iterdir())) == 3
+    assert capsys.readouterr().err.count("No space left on device") == 1

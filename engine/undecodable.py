@@ -30,12 +30,11 @@ def to_ascii_json(message: Any) -> bytes:
 def from_ascii_json(text: bytes, kind: type[Decoded]) -> Decoded:
     """What `to_ascii_json` wrote. Raises msgspec.DecodeError for anything else."""
     try:
-        plain = json.loads(text, parse_constant=_refuse_constant)
-    except ValueError as error:
+        return msgspec.convert(json.loads(text, parse_constant=_refuse_constant), kind)
+    except ValueError as error:  # also where such a text stands in the place of a word that msgspec knows
         raise msgspec.DecodeError(f"JSON is malformed: {error}") from error
     except RecursionError as error:
         raise msgspec.DecodeError("it is nested too deeply") from error
-    return msgspec.convert(plain, kind)
 
 
 def may_hold_escapes(text: bytes) -> bool:

@@ -87,6 +87,8 @@ def test_a_message_carries_such_a_name_there_and_back(name: str) -> None:
         b'{"type":"Cancel","job":"\\ud800"',
         b'{"type":"Cancel","job":"\\ud800","more":1}',
         b'{"type":"Cancel","job":NaN,"x":"\\ud800"}',
+        b'{"type":"\\ud800","job":"1"}',
+        b'{"type":"Cancel","job":"1","\\ud800":1}',
         b'{"type":"PreviewRequest","job":"\\ud800"}',
         b'{"x":"\\ud800","job":' + b"[" * 100_000,
         b'{"type":"Cancel","job":"\\ud800\xff"}',

@@ -51,8 +51,8 @@ class _Voice:
         with self._lock:
             try:
                 self._out.write(encode(event))
-            except BrokenPipeError:
-                # The window is gone: there is nobody to work for.
+            except OSError:
+                # The window is gone (on Windows that is no BrokenPipeError): there is nobody to work for.
                 os._exit(0)
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -249,3 +252,25 @@ def test_when_the_window_goes_the_worker_goes_and_leaves_nothing_half(
     assert [p for p in (tmp_path / "o").iterdir() if not p.name.startswith(".")] == []
     if how != "terminate":
         assert list((tmp_path / "o").iterdir()) == []
+
+
+@pytest.mark.parametrize("code", [errno.EPIPE, errno.EINVAL, errno.EIO])
+def test_a_worker_without_a_window_ends_however_the_system_says_so(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    """EINVAL is how Windows tells of a pipe without a reader."""
+    from engine import worker as module
+
+    class Gone(Exception):
+        pass
+
+    def leave(status: int) -> None:
+        assert status == 0
+        raise Gone
+
+    def write(_: bytes) -> int:
+        raise OSError(code, os.strerror(code))
+
+    voice = object.__new__(module._Voice)
+    voice._out, voice._lock = SimpleNamespace(write=write), threading.Lock()
+    monkeypatch.setattr(module.os, "_exit", leave)
+    with pytest.raises(Gone):
+        voice(Cancelled(job="1"))

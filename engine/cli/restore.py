@@ -82,6 +82,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
 
     earlier = Unfinished()
     if arguments.resume:
+        _refuse_beside_resume(arguments)
         earlier = unfinished(journal_folder())
         requests = list(earlier.requests)
         if not requests:
@@ -145,6 +146,12 @@ def _requests(arguments: argparse.Namespace, output: Output) -> list[RestoreRequ
     sources = collect_sources([Path(name) for name in arguments.sources])
     if not sources:
         output.say(f"There is no picture in {', '.join(arguments.sources)}.")
+    if len(sources) > 1 and arguments.output and _is_file_name(Path(arguments.output)):
+        raise PellucidError(
+            Code.USAGE,
+            f"-o {arguments.output} is the name of one file, and there are {len(sources)} pictures to restore.",
+            "Name a folder; --format says what is written into it.",
+        )
     return [
         RestoreRequest(
             job=str(number),
@@ -155,6 +162,28 @@ def _requests(arguments: argparse.Namespace, output: Output) -> list[RestoreRequ
         )
         for number, (source, root) in enumerate(sources, 1)
     ]
+
+
+def _refuse_beside_resume(arguments: argparse.Namespace) -> None:
+    if arguments.sources or arguments.output:
+        named = arguments.sources[0] if arguments.sources else f"-o {arguments.output}"
+        raise PellucidError(
+            Code.USAGE,
+            f"--resume goes on with the pictures of an interrupted restore and takes no others: {named}.",
+            "Leave one of the two out.",
+        )
+    if options_from(arguments) != DEFAULTS:
+        raise PellucidError(
+            Code.USAGE,
+            "--resume goes on as the interrupted restore was begun and takes no other options.",
+            "Leave them out.",
+        )
+
+
+def _is_file_name(path: Path) -> bool:
+    from engine.image.formats import EXTENSIONS, WRITTEN
+
+    return EXTENSIONS.get(path.suffix.lower()) in WRITTEN and not path.is_dir()
 
 
 class _DiskFull(Exception):
@@ -300,7 +329,8 @@ class _Bars(_Lines):
         from rich.progress import Progress as Bars
 
         self._bars = Bars(
-            TextColumn("{task.description}"),
+            # A name like "IMG [alt].jpg" is no markup.
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),

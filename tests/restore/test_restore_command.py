@@ -15,7 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from engine.errors import Code, PellucidError
 from engine.models.library import find_model
+from engine.wire import RestoreRequest
 from gui.__main__ import main
 
 Picture = Callable[..., Path]
@@ -332,3 +334,109 @@ def test_a_full_state_disk_is_warned_of_once_and_the_work_goes_on(
     assert main(["restore", *sources, "-o", str(tmp_path / "out"), "--model", "faithful"]) == 0
     assert len(list((tmp_path / "out").iterdir())) == 3
     assert capsys.readouterr().err.count("No space left on device") == 1
+
+
+def test_one_file_for_several_pictures_is_refused_before_any_work(
+    restore: Restore, picture: Picture, tmp_path: Path
+) -> None:
+    target = tmp_path / "one.png"
+    sources = [picture("a.png"), picture("b.png")]
+    code, records = restore(*sources, "-o", target, "--existing", "overwrite")
+    assert code == 2
+    assert "2 pictures" in str(records[-1]["message"])
+    assert not target.exists()
+    target.mkdir()
+    assert restore(*sources, "-o", target)[0] == 0
+
+
+@pytest.mark.parametrize("words", [["a.png"], ["-o", "out"], ["--scale", "2"], ["--model", "vivid"]])
+def test_resume_says_that_it_takes_nothing_else(
+    library: Path, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    assert main(["restore", "--resume", *words]) == 2
+    assert "--resume goes on" in capsys.readouterr().err
+
+
+def test_brackets_in_a_name_are_shown_while_it_is_restored() -> None:
+    import io
+
+    from rich.console import Console
+
+    from engine.cli.output import Output
+    from engine.cli.restore import _Bars
+    from engine.wire import Accepted
+
+    bars = _Bars(Output(json=False), {"1": "in/IMG [alt] [red].jpg"})
+    job = Accepted(
+        job="1", width=1, height=1, out_width=4, out_height=4,
+        backend="openvino", device="cpu", precision="fp32", model="m", target="t",
+    )  # fmt: skip
+    bars.event(job)
+    words = io.StringIO()
+    Console(file=words, width=200).print(bars._bars.get_renderable())
+    assert "IMG [alt] [red].jpg" in words.getvalue()
+
+
+def failing_restorer(monkeypatch: pytest.MonkeyPatch, failures: dict[str, Code]) -> list[str]:
+    """Opening these pictures fails as with a drive that has gone or is full; the list tells what was opened."""
+    from engine.restore import Restorer
+
+    whole, opened_names = Restorer.open, []
+
+    def open_picture(self: Restorer, request: RestoreRequest) -> object:
+        name = Path(request.source).name
+        opened_names.append(name)
+        if name in failures:
+            raise PellucidError(failures[name], f"{name} fails.")
+        return whole(self, request)
+
+    monkeypatch.setattr(Restorer, "open", open_picture)
+    return opened_names
+
+
+def test_what_may_do_better_another_time_is_left_for_resume(
+    restore: Restore, picture: Picture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["a.png", "b.png", "c.png", "d.png", "e.png"]
+    sources = [picture(name) for name in names]
+    codes = [Code.FILE_UNREADABLE, Code.FILE_UNWRITABLE, Code.FILE_MISSING, Code.IMAGE_CORRUPT]
+    failures = dict(zip(names, codes, strict=False))
+    begun = failing_restorer(monkeypatch, failures)
+    assert restore(*sources, tmp_path / "never there.png", "-o", tmp_path / "out")[0] == 1
+    begun.clear()
+    assert main(["restore", "--resume"]) == 1
+    assert begun == names[:3], "neither a damaged picture nor a wrong name is tried again"
+    failures.clear()
+    assert main(["restore", "--resume"]) == 0
+    assert len(list((tmp_path / "out").iterdir())) == 4
+    begun.clear()
+    assert main(["restore", "--resume"]) == 0
+    assert begun == []
+
+
+def test_a_command_of_which_nothing_came_leaves_nothing_to_resume(
+    restore: Restore, picture: Picture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = failing_restorer(monkeypatch, {"a.png": Code.FILE_UNREADABLE})
+    assert restore(picture("a.png"), "-o", tmp_path / "out")[0] == 1
+    begun.clear()
+    assert main(["restore", "--resume"]) == 0
+    assert begun == []
+
+
+def test_a_full_disk_stops_the_rest_and_says_how_to_go_on(
+    library: Path, picture: Picture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sources = [str(picture(f"{number}.png")) for number in range(9)]
+    failures = {"0.png": Code.DISK_FULL}
+    begun = failing_restorer(monkeypatch, failures)
+    assert main(["restore", *sources, "-o", str(tmp_path / "out"), "--model", "faithful"]) == 1
+    said = capsys.readouterr()
+    assert begun == ["0.png"]
+    assert "0.png fails." in said.err
+    assert "9 pictures are left to do." in said.err
+    assert "Go on with: pellucid restore --resume" in said.err
+    assert "0 of 9 pictures restored" in said.out
+    failures.clear()
+    assert main(["restore", "--resume"]) == 0
+    assert len(list((tmp_path / "out").iterdir())) == 9

@@ -91,6 +91,7 @@ class RestoreQueue:
         self._pieces: queue.Queue[_Piece | None] = queue.Queue(maxsize=_PIECES_WAITING)
 
     def submit(self, request: RestoreRequest) -> None:
+        self._restorer.expect(request.source)
         with self._changed:
             if request.job in self._known:
                 raise PellucidError(Code.PROTOCOL, f"The job {request.job} has been given twice.")

@@ -440,3 +440,13 @@ def test_a_full_disk_stops_the_rest_and_says_how_to_go_on(
     failures.clear()
     assert main(["restore", "--resume"]) == 0
     assert len(list((tmp_path / "out").iterdir())) == 9
+
+
+def test_no_result_takes_the_place_of_an_original_that_waits_its_turn(
+    restore: Restore, picture: Picture, tmp_path: Path
+) -> None:
+    sources = [picture("a.png", seed=1), picture("a_faithful_x4.png", seed=2)]
+    before = sources[1].read_bytes()
+    assert restore(*sources, "--existing", "overwrite")[0] == 0
+    assert sources[1].read_bytes() == before
+    assert len(list(tmp_path.glob("*.png"))) == 4

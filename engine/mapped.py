@@ -7,6 +7,9 @@ import os
 import re
 import shutil
 import tempfile
+import threading
+import weakref
+from collections import deque
 from itertools import count
 from pathlib import Path
 from typing import Any, cast
@@ -51,44 +54,72 @@ def own_folder() -> tempfile.TemporaryDirectory[str]:
 
 
 class MappedFiles:
-    """The files of one worker. The last few stay; a window that has mapped one keeps it however long."""
+    """The files of one worker, for any of its threads. The last few stay, and those of pictures that still grow; a
+    window that has mapped one keeps it however long."""
 
     def __init__(self, folder: Path, kept: int = 8) -> None:
         self._folder = folder
         self._kept = kept
         self._numbers = count()
+        self._lock = threading.Lock()
         self._files: list[Path] = []
+        """Oldest first."""
+        self._growing: list[Path] = []
+        self._grown: deque[Path] = deque()
+        """No longer growing, not taken in yet: whoever lets go of a picture may be in the middle of anything."""
 
     def keep(self, pixels: Pixels8) -> Path:
         """A new file with these pixels."""
-        path = self._next()
+        path = self._next(grows=False)
         path.write_bytes(np.ascontiguousarray(pixels).data)
         return path
 
-    def reserve(self, shape: tuple[int, int, int]) -> tuple[Path, Pixels8]:
-        """A new file of this shape, black, and the array that writes into it."""
-        path = self._next()
-        return path, np.memmap(path, np.uint8, "w+", shape=shape)
+    def reserve(self, picture: GrowingPicture, size: int) -> Path:
+        """A new file of `size` zero bytes, which is not deleted while `picture` is held by anybody.
 
-    def _next(self) -> Path:
-        while len(self._files) >= self._kept:
-            try:
-                self._files[0].unlink(missing_ok=True)
-            except OSError:
-                break  # Windows keeps what is mapped: next time
-            self._files.pop(0)
-        self._files.append(self._folder / f"{next(self._numbers)}.raw")
-        return self._files[-1]
+        Raises OSError when the disk has no room for it: a window that maps what has no room would die of it.
+        """
+        path = self._next(grows=True)
+        weakref.finalize(picture, self._grown.append, path)
+        try:
+            with path.open("wb") as file:
+                if hasattr(os, "posix_fallocate"):
+                    os.posix_fallocate(file.fileno(), 0, size)
+                else:
+                    file.truncate(size)
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
+        return path
+
+    def _next(self, *, grows: bool) -> Path:
+        with self._lock:
+            while self._grown:
+                path = self._grown.popleft()
+                self._growing.remove(path)
+                self._files.append(path)
+            while len(self._files) >= self._kept:
+                try:
+                    self._files[0].unlink(missing_ok=True)
+                except OSError:
+                    break  # Windows keeps what is mapped: next time
+                self._files.pop(0)
+            path = self._folder / f"{next(self._numbers)}.raw"
+            (self._growing if grows else self._files).append(path)
+            return path
 
 
 class GrowingPicture:
-    """A result that a window watches as its rows come. `height` and `width` are those of the shown, thinned picture."""
+    """A result that a window watches as its rows come. `height` and `width` are those of the shown, thinned picture.
+
+    Making one and adding to it raise OSError when the disk is full.
+    """
 
     def __init__(self, files: MappedFiles, height: int, width: int, channels: int) -> None:
         self._step = max(1, math.ceil(math.sqrt(height * width / LARGEST_SHOWN)))
         self.height, self.width = -(-height // self._step), -(-width // self._step)
         self.channels = 4 if channels in (2, 4) else 3
-        self.path, self._pixels = files.reserve((self.height, self.width, self.channels))
+        self.path = files.reserve(self, self.height * self.width * self.channels)
         self._rows = 0
 
     def add(self, samples: npt.NDArray[Any]) -> tuple[int, int]:
@@ -97,5 +128,8 @@ class GrowingPicture:
         top = (self._rows + first) // self._step
         shown = eight_bit(samples[first :: self._step, :: self._step])
         self._rows += len(samples)
-        self._pixels[top : top + len(shown)] = shown
+        # Written, not mapped: a full disk is an error here, where a mapping would end the process.
+        with self.path.open("r+b") as file:
+            file.seek(top * self.width * self.channels)
+            file.write(np.ascontiguousarray(shown).data)
         return top, top + len(shown)

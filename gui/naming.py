@@ -13,11 +13,14 @@ from engine.wire import RestoreOptions
 PICTURE_SUFFIXES = frozenset(
     f".{name}"
     for name in (
-        *("png", "jpg", "jpeg", "jfif", "jpe", "webp", "tif", "tiff", "bmp", "gif", "tga", "ppm", "pgm", "pnm"),
-        *("heic", "heif", "avif", "jxl", "jp2", "j2k", "exr"),
-        *("dng", "cr2", "cr3", "nef", "arw", "orf", "rw2", "raf", "pef", "srw"),
+        *("png", "apng", "jpg", "jpeg", "jfif", "jpe", "webp", "tif", "tiff", "bmp", "dib", "gif"),
+        *("heic", "heif", "hif", "avif"),
+        *("dng", "cr2", "cr3", "crw", "nef", "nrw", "arw", "srf", "sr2", "raf", "orf", "rw2", "pef"),
+        *("srw", "raw", "rwl", "3fr", "fff", "iiq", "erf", "mef", "mos", "kdc", "dcr", "mrw"),
     )
 )
+"""Those that the engine searches folders for, and no others: what it cannot read is told at once, not when its turn
+comes. Written down here as well, because the window does not load what reads pictures."""
 SUFFIX_OF = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "tiff": ".tif", "avif": ".avif"}
 WRITTEN_SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".jfif", ".jpe", ".webp", ".tif", ".tiff", ".avif"))
 """Formats that a result can have as its original has it; the others become PNG."""

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from engine.image.formats import EXTENSIONS
 from engine.wire import RestoreOptions
-from gui.naming import is_picture, pictures_below, result_name, results_place
+from gui.naming import PICTURE_SUFFIXES, is_picture, pictures_below, result_name, results_place
 
 
 @pytest.mark.parametrize(
@@ -70,3 +71,7 @@ def test_results_of_last_time_are_no_pictures_to_restore(tmp_path: Path) -> None
 
 def test_a_format_that_cannot_be_written_is_announced_as_png() -> None:
     assert result_name(RestoreOptions(), "/x/IMG.HEIC", "m", 4.0).endswith(".png")
+
+
+def test_the_window_takes_the_pictures_that_the_engine_takes() -> None:
+    assert set(EXTENSIONS) == PICTURE_SUFFIXES

@@ -40,7 +40,8 @@ def add_pair_parser(subparsers: Subparsers) -> None:
         "--level",
         type=Path,
         metavar="DIR",
-        help="take the fine grid off flat areas (compact networks); DIR: damaged pictures like those of the training",
+        help="take the fine grid off flat areas, and let both give the same mean colours (compact networks); "
+        "DIR: damaged pictures like those of the training",
     )
     parser.add_argument("--half", action="store_true", help="16-bit weights: files of half the size")
     parser.set_defaults(run=run)
@@ -52,7 +53,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
 
     from engine.models.blend import check_blendable
     from engine.models.files import weights_hash, write_model
-    from engine.models.level import level
+    from engine.models.level import level, match_colours
     from engine.models.library import find_model
     from engine.models.model import Model
 
@@ -67,6 +68,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
     if arguments.level:
         pictures = _read_planes(arguments.level)
         halves = level(halves[0], pictures), level(halves[1], pictures)
+        halves = halves[0], match_colours(halves[1], halves[0], pictures)
     if arguments.half:
         halves = round_half(halves[0]), round_half(halves[1])
     if halves[0].card.name == halves[1].card.name:

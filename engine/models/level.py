@@ -1,4 +1,4 @@
-"""Takes out of a compact network the fine grid that it lays over flat areas.
+"""Takes out of a compact network the fine grid that it lays over flat areas, and the drift of a vivid one's colours.
 
 Its last convolution makes the scale x scale pixels of one input pixel by as many filters that know nothing of each
 other; trained for a while, they still differ a little in the mean, and a flat area shows it as a pattern that repeats
@@ -53,6 +53,23 @@ def level(model: Model, pictures: Sequence[npt.NDArray[np.float32]]) -> Model:
     corrected[layers.last_name + ".weight"] = (weight + change[:, :-1, None, None] / 9).astype(np.float32)
     corrected[layers.last_name + ".bias"] = (bias + change[:, -1]).astype(np.float32)
     return Model(model.card, corrected)
+
+
+def match_colours(model: Model, partner: Model, pictures: Sequence[npt.NDArray[np.float32]]) -> Model:
+    """`model` with its biases moved so that it gives these pictures the mean colour that `partner` gives them: what a
+    vivid half drifts in the mean on its way to livelier detail is no detail. Both of one compact network."""
+    args = COMPACT.read_arguments(model.card.arguments)
+    assert isinstance(args, CompactArgs)
+    middles = [_middle(picture) for picture in pictures]
+    means = []
+    for half in (model, partner):
+        layers = _Layers(half.weights, args)
+        weight, bias = layers.last
+        features = np.concatenate([layers.of_picture(middle) for middle in middles]).mean(0)
+        means.append((weight.sum((2, 3)) @ features + bias).reshape(3, -1).mean(1))
+    moved = np.repeat(means[1] - means[0], args.scale**2)
+    name = layers.last_name + ".bias"
+    return Model(model.card, {**model.weights, name: (model.weights[name] + moved).astype(np.float32)})
 
 
 class _Layers:

@@ -10,7 +10,7 @@ import pytest
 
 from engine.errors import PellucidError
 from engine.models.arch.compact import COMPACT, CompactArgs
-from engine.models.level import level
+from engine.models.level import level, match_colours
 from engine.models.model import Model, Weights
 
 ARGS = CompactArgs(features=16, convolutions=4, scale=4)
@@ -70,6 +70,20 @@ def test_the_grid_on_flat_areas_goes_and_real_pictures_stay(trained: Model) -> N
     assert np.abs(new - old).mean() * 255 < 2 * np.median(before)
     # What a filter makes of detail is left alone: the colour of an area does not move either.
     assert np.abs((new - old).mean(axis=(2, 3))).max() * 255 < 0.05
+
+
+def test_a_half_whose_colours_drift_gets_the_mean_of_its_partner(trained: Model) -> None:
+    random = np.random.default_rng(7)
+    vivid = dict(trained.weights)
+    drifting = {name: value + random.normal(0, 0.01, value.shape).astype(np.float32) for name, value in vivid.items()}
+    pictures = smooth_pictures(6)
+    matched = match_colours(Model(trained.card, drifting), trained, list(pictures)).weights
+    inner = (slice(None), slice(None), slice(40, -40), slice(40, -40))  # edges see zeros around
+    means = [restore(w, pictures)[inner].mean((0, 2, 3)) * 255 for w in (trained.weights, drifting, matched)]
+    assert np.abs(means[1] - means[0]).max() > 2
+    assert np.abs(means[2] - means[0]).max() < 0.1 * np.abs(means[1] - means[0]).max()
+    changed = {name for name, value in matched.items() if not np.array_equal(value, drifting[name])}
+    assert changed == {"body.10.bias"}
 
 
 def test_only_the_last_layer_changes(trained: Model) -> None:

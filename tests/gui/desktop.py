@@ -158,6 +158,15 @@ class Desktop:
     def type(self, text: str) -> None:
         self.do("type", "--delay", 5, text)
 
+    def fill_in(self, text: str) -> None:
+        """Type into the field with the focus until it holds just that: on a busy machine keys get lost on their way."""
+        for delay in (5, 30, 100):
+            self.do("key", "ctrl+a")
+            self.do("type", "--delay", delay, text)
+            if self.settled()["focus"] == text or self.settled()["focus"] == text:
+                return
+        raise AssertionError(f"The field holds {self.state()['focus']} and should hold {text}.")
+
     def tab_to(self, name: str, most: int = 40) -> None:
         """The keyboard's way to a control."""
         for _step in range(most):

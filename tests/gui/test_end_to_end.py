@@ -77,7 +77,7 @@ def test_a_picture_is_opened_restored_and_compared_by_keyboard_alone(desktop: De
     desktop.start(at_once=False)
     desktop.do("key", "Return")  # The button to open pictures has the focus from the start.
     desktop.wait(lambda state: state["dialog"] == "QFileDialog")
-    desktop.type(path)
+    desktop.fill_in(str(path))
     desktop.do("key", "Return")
     desktop.wait(lambda state: state["overlays"] == ["live"] and bool(state["models"]))
     desktop.tab_to("Blend between faithful and vivid, percent")

@@ -96,7 +96,10 @@ class Restorer:
     """Opens jobs and runs them, keeping models and sessions between jobs. `open` may be called from any thread."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._loading = threading.Lock()
+        """Of the models. Held for as long as a load takes, so by nobody who has not come for a model."""
+        self._naming = threading.Lock()
+        """Of the promised places, while one is looked for on the disk."""
         self._promised: dict[str, Path] = {}
         """Places of results that are on their way, by job, so that two jobs never get the same."""
         self._owners: dict[Path, Path] = {}
@@ -107,10 +110,10 @@ class Restorer:
         self._sessions: dict[tuple[Any, ...], tuple[Session, Model]] = {}
 
     def expect(self, source: str) -> None:
-        """No result takes the place of this original, whenever its turn comes."""
-        with self._lock:
-            original = Path(source).absolute()
-            self._owners[original] = original
+        """No result takes the place of this original, whenever its turn comes. Waits for nothing: whoever takes in
+        requests calls it, and the next one may be a cancel."""
+        original = Path(source).absolute()
+        self._owners[original] = original
 
     def open(self, request: RestoreRequest) -> Job | AlreadyThere:
         """Decode, choose the model, name the result, and refuse what cannot work before any work is done."""
@@ -130,7 +133,7 @@ class Restorer:
             )
         kind = choose_format(options.format, Path(request.target), image)
         check_limits(kind, width, height)
-        with self._lock:
+        with self._naming:
             place = output_path(
                 source,
                 Path(request.target),
@@ -151,14 +154,14 @@ class Restorer:
 
     def end(self, job: str) -> None:
         """The job has ended: its place is taken now, or free."""
-        with self._lock:
+        with self._naming:
             self._promised.pop(job, None)
 
     def model_for(self, options: RestoreOptions) -> Model:
         """The model that the options name, blended with its partner where an alpha is given."""
         check_options(options)
         key = (options.model, stamp_of(options.model), options.partner, stamp_of(options.partner), options.alpha)
-        with self._lock:
+        with self._loading:
             if key not in self._models:
                 self._models[key] = self._load(options)
                 while len(self._models) > _MODELS_KEPT:

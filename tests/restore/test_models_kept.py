@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import engine.restore
 from engine.models.files import write_model
 from engine.models.library import import_model
 from engine.models.model import Model
@@ -45,3 +47,34 @@ def test_a_model_file_that_was_written_anew_is_read_again(library: Path, tmp_pat
         written = small_model("training", seed)
         write_model(written, path)
         assert same(restorer.model_for(RestoreOptions(model=str(path))), written)
+
+
+def test_requests_are_taken_in_and_jobs_end_while_a_model_is_loaded(
+    library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    load = engine.restore.find_model
+
+    def load_slowly(name: str) -> Model:
+        begun.set()
+        assert go_on.wait(30)
+        return load(name)
+
+    monkeypatch.setattr(engine.restore, "find_model", load_slowly)
+    restorer = Restorer()
+    loader = threading.Thread(target=restorer.model_for, args=[RestoreOptions(model="faithful")])
+    loader.start()
+    assert begun.wait(30)
+
+    def serve() -> None:
+        restorer.expect(str(tmp_path / "a.png"))
+        restorer.end("1")
+
+    listener = threading.Thread(target=serve)
+    listener.start()
+    listener.join(5)
+    waits = listener.is_alive()
+    go_on.set()
+    loader.join()
+    listener.join()
+    assert not waits

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.models.card import Card, Score
-from engine.models.files import read_model, weights_hash, write_model
+from engine.models.files import weights_hash, write_model
 from engine.models.model import Model
 from engine.wire_training import TrainingConfig
 from trainer.config import recipe_hash
@@ -70,11 +70,6 @@ def export_model(
     path = folder / f"{name}.safetensors"
     write_model(Model(card, _arrays(network)), path, config.save.precision)
     return path
-
-
-def start_hash(path: str) -> str:
-    """Hash of the weights that a run starts from."""
-    return weights_hash(read_model(Path(path).expanduser()).weights)
 
 
 def file_name(name: str) -> str:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from engine.errors import Code, PellucidError
 from engine.models.arch import Architecture
 from engine.models.files import read_model
-from engine.models.model import Model
+from engine.models.model import Weights
 from engine.models.presets import find_preset
 from engine.wire_training import ModelConfig
 
@@ -75,21 +75,25 @@ def build_generator(config: ModelConfig, seed: int) -> Generator:
         torch.manual_seed(seed)
         generator = Generator(facts)
     if config.start:
-        weights = read_start(config).weights
+        weights = read_start(config)
         generator.network.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in weights.items()})
     return generator
 
 
-def read_start(config: ModelConfig) -> Model:
-    """The model that the run starts from; refused unless it has the network that is to be trained."""
+def read_start(config: ModelConfig) -> Weights:
+    """The weights that the run starts from, those of its starting model; refused unless that has the network that is to
+    be trained, or the same with fewer layers."""
     facts = describe_generator(config)
     model = read_model(Path(config.start).expanduser())
-    same = model.card.architecture == facts.architecture.id
-    if not same or facts.architecture.read_arguments(model.card.arguments) != facts.args:
+    weights: Weights | None = None
+    if model.card.architecture == facts.architecture.id:
+        args = facts.architecture.read_arguments(model.card.arguments)
+        weights = model.weights if args == facts.args else facts.architecture.deepen(model.weights, args, facts.args)
+    if weights is None:
         raise PellucidError(
             Code.MODELS_DIFFER,
             f"model.start = {config.start} is a {model.card.architecture} with {model.card.arguments}, but a "
             f"{facts.architecture.id} with {facts.architecture.write_arguments(facts.args)} is to be trained.",
             path=config.start,
         )
-    return model
+    return weights

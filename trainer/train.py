@@ -14,6 +14,7 @@ import psutil
 import torch
 
 from engine.errors import Code, PellucidError
+from engine.models.files import weights_hash
 from engine.version import version
 from engine.wire_training import (
     CheckpointSaved,
@@ -50,8 +51,8 @@ from trainer.checkpoint import (
     seed_random_streams,
 )
 from trainer.data import gather_pictures, make_damage, make_source, make_validation
-from trainer.export import ExportFacts, export_model, start_hash
-from trainer.generator import Generator, build_generator, describe_generator
+from trainer.export import ExportFacts, export_model
+from trainer.generator import Generator, build_generator, describe_generator, read_start
 from trainer.loader import Batch, Loader, choose_workers, is_loader_death
 from trainer.processes import Processes
 from trainer.rundir import RunFolder
@@ -352,7 +353,7 @@ class Training:
     def _stages(self, state: State | None) -> Outcome:
         config = self._config
         if state is None and config.model.start:
-            self.place.partner = start_hash(config.model.start)
+            self.place.partner = weights_hash(read_start(config.model))
         if self.place.stage < len(config.stages):
             # It gets no name here: the first stage's network must not outlive its stage.
             self._take_step(build_generator(config.model, config.seed))

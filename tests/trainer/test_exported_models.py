@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from engine.errors import PellucidError
 from engine.models.files import read_model, weights_hash
 from engine.models.foreign import import_spandrel
 from engine.wire_training import ModelConfig, SaveConfig, StageConfig, TrainingConfig
@@ -58,6 +59,29 @@ def test_a_start_of_another_architecture_is_refused(photos: Path, tmp_path: Path
     run.create(msgspec.structs.replace(config, model=model))
     assert work(run.path) == 1
     assert "to be trained" in str([event for event, _ in run.events()][-1])
+
+
+def test_a_deeper_network_begins_with_the_pictures_of_the_shallower_one(photos: Path, tmp_path: Path) -> None:
+    first = trained(tiny_config(photos, stages=[StageConfig(iterations=4)]), tmp_path / "one")
+    start = str(first.models / "tiny.safetensors")
+    shallow = build_generator(msgspec.structs.replace(tiny_config(photos).model, start=start), 1)
+    deep = build_generator(
+        ModelConfig(architecture="compact-16", arguments={"features": 8, "convolutions": 7}, start=start), 1
+    )
+    assert len(list(deep.parameters())) == len(list(shallow.parameters())) + 5 * 3
+    picture = torch.rand(1, 3, 16, 24)
+    with torch.no_grad():
+        assert torch.equal(shallow(picture), deep(picture))
+    (deep(picture) ** 2).sum().backward()
+    assert all(p.grad is not None and p.grad.any() for p in deep.parameters()), "the new layers learn too"
+
+
+def test_a_shallower_network_does_not_begin_at_a_deeper_one(photos: Path, tmp_path: Path) -> None:
+    first = trained(tiny_config(photos, stages=[StageConfig(iterations=1)]), tmp_path / "one")
+    start = str(first.models / "tiny.safetensors")
+    shallower = ModelConfig(architecture="compact-16", arguments={"features": 8, "convolutions": 1}, start=start)
+    with pytest.raises(PellucidError, match="to be trained"):
+        build_generator(shallower, 1)
 
 
 NETWORKS: dict[str, dict[str, int | float | str | bool | list[int]]] = {

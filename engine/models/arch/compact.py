@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from engine.models.arch.architecture import Architecture, OpenVinoGraph, Shapes
 from engine.models.model import Weights
@@ -105,6 +106,31 @@ def receptive_radius(args: CompactArgs) -> int:
     return args.convolutions + 2
 
 
+def deepen(weights: Weights, shallow: CompactArgs, deep: CompactArgs) -> Weights | None:
+    """The weights of a shallower network as those of a deeper one that returns the same: spread between its layers lie
+    others that hand on what they get. None where the two differ in more than their number of layers."""
+    layers = shallow.convolutions + 1
+    added = deep.convolutions - shallow.convolutions
+    if added < 0 or msgspec.structs.replace(shallow, convolutions=deep.convolutions) != deep:
+        return None
+    as_it_is = np.zeros((deep.features, deep.features, 3, 3), np.float32)
+    as_it_is[range(deep.features), range(deep.features), 1, 1] = 1
+    handing_on = (as_it_is, np.zeros(deep.features, np.float32), np.ones(deep.features, np.float32))
+    found = [
+        (weights[f"body.{i}.weight"], weights[f"body.{i}.bias"], weights[f"body.{i + 1}.weight"])
+        for i in range(0, 2 * layers, 2)
+    ]
+    stack = []
+    for i, layer in enumerate(found):
+        stack += [layer] + [handing_on] * (round((i + 1) * added / layers) - round(i * added / layers))
+    result: dict[str, npt.NDArray[np.float32]] = {}
+    for i, (weight, bias, slopes) in enumerate(stack):
+        result |= {f"body.{2 * i}.weight": weight, f"body.{2 * i}.bias": bias, f"body.{2 * i + 1}.weight": slopes}
+    for part in ("weight", "bias"):
+        result[f"body.{_last(deep)}.{part}"] = weights[f"body.{_last(shallow)}.{part}"]
+    return result
+
+
 COMPACT = Architecture(
     id="compact",
     args_type=CompactArgs,
@@ -114,4 +140,5 @@ COMPACT = Architecture(
     scale=lambda args: int(args.scale),
     receptive_radius=receptive_radius,
     multiple=lambda args: 1,
+    deepen=deepen,
 )

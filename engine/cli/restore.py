@@ -31,6 +31,7 @@ from engine.wire import (
     Size,
     Skipped,
 )
+from engine.wire_results import tell_left_out
 
 if TYPE_CHECKING:
     from engine.journal import Journal
@@ -81,6 +82,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
     from engine.restore import Restorer
 
     earlier = Unfinished()
+    left_out: list[str] = []
     if arguments.resume:
         _refuse_beside_resume(arguments)
         earlier = unfinished(journal_folder())
@@ -88,7 +90,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         if not requests:
             output.say("Nothing is left to do.")
     else:
-        requests = _requests(arguments, output)
+        requests, left_out = _requests(arguments, output)
     started = time.perf_counter()
     counts: Counter[str] = Counter()
     kept = _Kept(output, set() if arguments.resume else {job.job for job in requests if not lexists(job.source)})
@@ -131,28 +133,33 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
     kept.tell_how_to_go_on()
     seconds = time.perf_counter() - started
     restored, bad = counts["restored"], counts["failed"]
-    output.line({"restored": restored, "skipped": counts["skipped"], "failed": bad, "seconds": round(seconds, 3)})
+    summary = {"restored": restored, "skipped": counts["skipped"], "failed": bad, "left_out": left_out}
+    output.line(summary | {"seconds": round(seconds, 3)})
     if len(requests) > 1:
         output.say(f"{restored} of {len(requests)} pictures restored in {seconds:.1f} s.")
     return SOME_FAILED if bad else DONE
 
 
-def _requests(arguments: argparse.Namespace, output: Output) -> list[RestoreRequest]:
+def _requests(arguments: argparse.Namespace, output: Output) -> tuple[list[RestoreRequest], list[str]]:
+    """What to do, and the pictures that are left out because they are results of others."""
     from engine.image.naming import collect_sources
 
     options = options_from(arguments)
     if not arguments.sources:
         raise PellucidError(Code.USAGE, "Name at least one picture or folder.", "Try: pellucid restore --help")
-    sources = collect_sources([Path(name) for name in arguments.sources])
+    collected = collect_sources([Path(name) for name in arguments.sources])
+    sources = collected.pictures
     if not sources:
         output.say(f"There is no picture in {', '.join(arguments.sources)}.")
+    if collected.left_out:
+        output.say(tell_left_out(collected.left_out))
     if len(sources) > 1 and arguments.output and _is_file_name(Path(arguments.output)):
         raise PellucidError(
             Code.USAGE,
             f"-o {arguments.output} is the name of one file, and there are {len(sources)} pictures to restore.",
             "Name a folder; --format says what is written into it.",
         )
-    return [
+    requests = [
         RestoreRequest(
             job=str(number),
             source=str(source),
@@ -162,6 +169,7 @@ def _requests(arguments: argparse.Namespace, output: Output) -> list[RestoreRequ
         )
         for number, (source, root) in enumerate(sources, 1)
     ]
+    return requests, [path for path, _original in collected.left_out]
 
 
 def _refuse_beside_resume(arguments: argparse.Namespace) -> None:

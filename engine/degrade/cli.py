@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from engine.cli.frame import DONE, SOME_FAILED, Subparsers
 from engine.cli.output import Output
 from engine.errors import Code, PellucidError
+from engine.wire_results import tell_left_out
 
 if TYPE_CHECKING:
     from engine.degrade.plan import Plan
@@ -83,7 +84,10 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         _refuse_beside_plan(arguments)
         replay = _read_plan(Path(arguments.plan))
     folder = Path(arguments.output)
-    files = [(path, path.relative_to(root) if root else Path(path.name)) for path, root in collect_sources(sources)]
+    collected = collect_sources(sources)
+    files = [(path, path.relative_to(root) if root else Path(path.name)) for path, root in collected.pictures]
+    if collected.left_out:
+        output.say(tell_left_out(collected.left_out))
     if arguments.sheet is not None:
         _whole("--sheet", arguments.sheet, 1, 400)
         return _write_sheet(files, folder, recipe, arguments, output)

@@ -14,6 +14,7 @@ from engine.errors import Code, PellucidError
 from engine.image.buffer import ImageBuffer
 from engine.image.formats import EXTENSIONS, WRITTEN
 from engine.wire import Existing
+from engine.wire_results import PicturesOfTree
 
 FIELDS: Final = ("name", "model", "scale", "alpha", "width", "height", "date")
 _FOLDERS_OF_SYSTEMS: Final = ("$recycle.bin", "system volume information", "lost+found", "@eadir", "#recycle")
@@ -22,8 +23,6 @@ LONGEST_NAME: Final = 255
 """Bytes of a file name that all common file systems take."""
 _ROOM_FOR_NUMBER: Final = len(" (9999)")
 _FORBIDDEN: Final = re.compile(r'[\x00-\x1f/\\:*?"<>|]')
-_SCALE_AT_END: Final = re.compile(r"_x[0-9]+(?:\.[0-9]+)?(?: \([0-9]+\))?$")
-"""Of the name of a result: photo_model_x4, photo_model_x4 (2)."""
 _RESERVED: Final = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.IGNORECASE)
 
 
@@ -168,38 +167,39 @@ def numbered(path: Path, number: int) -> Path:
     return path.with_name(shorten(path.stem, LONGEST_NAME - len(os.fsencode(suffix))) + suffix)
 
 
-def collect_sources(paths: Sequence[str | os.PathLike[str]]) -> list[tuple[Path, Path | None]]:
-    """All pictures that `paths` name, each with the folder it was found through (None for a file named itself).
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What a command works on."""
+
+    pictures: list[tuple[Path, Path | None]]
+    """Each with the folder that it was found through, None for a file named itself."""
+    left_out: list[tuple[str, str]]
+    """Pictures of folders that are results of others there: path, and file name of the original."""
+
+
+def collect_sources(paths: Sequence[str | os.PathLike[str]]) -> Sources:
+    """All pictures that `paths` name.
 
     Folders are searched to any depth, in the order people sort names (2 before 10), without hidden files; what counts
     there is the extension, and results of other pictures that lie there are left out. A file named itself is taken
     whatever it is called, even when it is not there: opening it will say so, and stop no other. Each file comes once.
     """
     found: dict[str, tuple[Path, Path | None]] = {}
+    results: dict[str, tuple[str, str]] = {}
     for named in map(Path, paths):
-        if named.is_dir():
-            pairs: Iterator[tuple[Path, Path | None]] = ((file, named) for file in _originals_below(named))
-        else:
-            pairs = iter([(named, None)])
-        for file, root in pairs:
-            found.setdefault(str(file.absolute()), (file, root))
-    return list(found.values())
-
-
-def _originals_below(folder: Path) -> Iterator[Path]:
-    """Pictures, without what Pellucid has made of others of them and named as it does unless told otherwise: whoever
-    restores a folder once more does not want to enlarge the enlarged."""
-    files = list(_pictures_below(folder))
-    stems = {file.stem for file in files}
-    return (file for file in files if not _is_result(file.stem, stems))
-
-
-def _is_result(stem: str, stems: Container[str]) -> bool:
-    scale = _SCALE_AT_END.search(stem)
-    if scale is None:
-        return False
-    head = stem[: scale.start()]
-    return any(head[: place.start()] in stems for place in re.finditer("_", head) if place.end() < len(head))
+        if not named.is_dir():
+            found.setdefault(str(named.absolute()), (named, None))
+            continue
+        tree, files = PicturesOfTree(), list(_pictures_below(named))
+        for file in files:
+            tree.add(str(file))
+        for file in files:
+            if original := tree.original_of(str(file)):
+                results.setdefault(str(file.absolute()), (str(file), original))
+            else:
+                found.setdefault(str(file.absolute()), (file, named))
+    left_out = [facts for path, facts in results.items() if path not in found]
+    return Sources(list(found.values()), left_out)
 
 
 def _pictures_below(folder: Path) -> Iterator[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from datetime import date
 from pathlib import Path
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from engine.errors import Code, PellucidError
 from engine.image.buffer import ImageBuffer
-from engine.image.formats import EXTENSIONS
+from engine.image.formats import EXTENSIONS, WRITTEN
 from engine.image.naming import (
     check_template,
     choose_format,
@@ -25,6 +26,7 @@ from engine.image.naming import (
     shorten,
 )
 from engine.wire import Existing, RestoreOptions
+from engine.wire_results import PicturesOfTree
 
 FIELDS = {"model": "compact-16", "scale": "4", "alpha": "0.5", "width": "800", "height": "600"}
 DEFAULT = RestoreOptions().name
@@ -212,7 +214,7 @@ def test_folders_are_searched_in_the_order_people_expect(tmp_path: Path) -> None
     for name in [*names, "写真/é.webp", "c.heic", "raw/p.NEF"]:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")
-    found = collect_sources([tmp_path])
+    found = collect_sources([tmp_path]).pictures
     assert [str(file.relative_to(tmp_path)) for file, _ in found] == [
         "c.heic",
         "a2/x.jpg",
@@ -226,17 +228,50 @@ def test_folders_are_searched_in_the_order_people_expect(tmp_path: Path) -> None
     assert {root for _, root in found} == {tmp_path}
 
 
-def test_results_of_pictures_in_the_folder_are_no_sources(tmp_path: Path) -> None:
-    originals = ["a.jpg", "my_cat.png", "b/x.tif", "plan_x4.png", "road_to_x2.jpg"]
-    results = ["a_photo-compact_x4.jpg", "a_photo-compact_x4 (2).jpg", "a_photo-compact_x4_m_x2.5.jpg"]
-    results += ["out/my_cat_m_x4.png", "b/x_my_own_model_x2.tif"]
-    for name in [*originals, *results]:
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+@pytest.mark.parametrize("here", [False, True])
+def test_results_of_pictures_in_the_folder_are_no_sources_and_are_told(
+    here: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = {
+        "a_photo-compact_x4.jpg": "a.jpg",
+        "a_photo-compact_x4 (2).png": "a.jpg",
+        "a_photo-compact_x4_m_x2.5.jpg": "a.jpg",
+        "b/mirrored/x_m_x4.tiff": "x.tiff",
+        "b/x_my_own_model_x0.25.tif": "x.tiff",
+        "mirrored/b/x_m_x4.png": "x.tiff",
+        "out/my_cat_m_x4.png": "my_cat.heic",
+    }
+    originals = {
+        *("a.jpg", "b/x.tiff", "my_cat.heic", "plan_x4.png", "road_to_x2.jpg"),
+        # no such names
+        *("a_m_x04.jpg", "a_m_x2.50.jpg", "a_m_x4 (1).jpg", "a__x4.jpg", "a_m_x4 (2)b.jpg"),
+        *("a_m_x4.bmp", "a_m_x4.JPG", "a_m_x4.tiff", "my_cat_m_x4.heic"),  # no such formats
+        *("c/x_m_x4.png", "x_m_x4.tif"),  # not in a folder that results of b/x.tiff go to
+    }
+    for name in (*originals, *results):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).write_bytes(b"")
-    found = {str(file.relative_to(tmp_path)) for file, _ in collect_sources([tmp_path])}
-    assert found == set(originals)
-    named = tmp_path / results[0]
-    assert collect_sources([named]) == [(named, None)]
+    monkeypatch.chdir(tmp_path)
+    root = Path() if here else tmp_path
+    collected = collect_sources([root])
+    assert {file.relative_to(root).as_posix() for file, _ in collected.pictures} == originals
+    assert {Path(path).relative_to(root).as_posix(): original for path, original in collected.left_out} == results
+    named = collect_sources([root, root / "a_photo-compact_x4.jpg"])
+    assert len(named.pictures) == len(originals) + 1
+    assert len(named.left_out) == len(results) - 1
+
+
+@pytest.mark.parametrize("scale", [0.25, 0.5, 1, 1.5, 2, 2.6666667, 3, 4, 10, 16])
+def test_every_name_that_results_get_is_known_again(scale: float, tmp_path: Path) -> None:
+    fields = FIELDS | {"scale": f"{scale:.4g}", "model": "odd_name x2"}
+    for suffix, kind in itertools.product(EXTENSIONS, WRITTEN):
+        source = tmp_path / f"my_cat.2{suffix}"
+        made = tmp_path / output_name(source, kind, DEFAULT, fields)
+        tree = PicturesOfTree()
+        tree.add(str(source))
+        for result in (made, numbered(made, 2), numbered(made, 120)):
+            assert tree.original_of(str(result)) == source.name
+        assert tree.original_of(str(source)) == ""
 
 
 def test_folders_of_the_system_are_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -253,7 +288,7 @@ def test_folders_of_the_system_are_passed_over(tmp_path: Path, monkeypatch: pyte
     (tmp_path / "locked").mkdir()
     (tmp_path / "none").mkdir()
     monkeypatch.setattr(os, "scandir", refuse)
-    assert [file for file, _ in collect_sources([tmp_path])] == [tmp_path / "a" / "p.png"]
+    assert [file for file, _ in collect_sources([tmp_path]).pictures] == [tmp_path / "a" / "p.png"]
     with pytest.raises(PellucidError, match="none cannot be read"):
         collect_sources([tmp_path / "none"])
 
@@ -262,10 +297,10 @@ def test_named_files_are_taken_whatever_they_are_called_and_once(tmp_path: Path)
     odd = tmp_path / "picture.dat"
     odd.write_bytes(b"")
     (tmp_path / "a.png").write_bytes(b"")
-    assert collect_sources([odd, odd]) == [(odd, None)]
-    assert collect_sources([tmp_path / "a.png", tmp_path]) == [(tmp_path / "a.png", None)]
+    assert collect_sources([odd, odd]).pictures == [(odd, None)]
+    assert collect_sources([tmp_path / "a.png", tmp_path]).pictures == [(tmp_path / "a.png", None)]
     gone = tmp_path / "gone.png"  # opening it says so, and stops no other
-    assert collect_sources([gone, odd]) == [(gone, None), (odd, None)]
+    assert collect_sources([gone, odd]).pictures == [(gone, None), (odd, None)]
 
 
 def test_numbers_sort_by_value() -> None:

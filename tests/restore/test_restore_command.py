@@ -69,7 +69,8 @@ def test_a_picture_becomes_four_times_as_large_and_equals_torch(
     source = picture("ü 100% #1 {name}.png", 45, 33)
     code, records = restore(source, "-o", tmp_path / "out", "--precision", "fp32", "--tile", 16)
     assert code == 0
-    assert records[-1] == {"restored": 1, "skipped": 0, "failed": 0, "seconds": records[-1]["seconds"]}
+    told = {"restored": 1, "skipped": 0, "failed": 0, "left_out": [], "seconds": records[-1]["seconds"]}
+    assert records[-1] == told
     result = Path(next(r["target"] for r in records if r.get("type") == "Restored"))
     assert result.name == "ü 100% #1 {name}_faithful_x4.png"
 
@@ -105,6 +106,17 @@ def test_a_folder_tree_is_mirrored(restore: Restore, picture: Picture, tmp_path:
     assert restore(tmp_path / "in", "-o", tmp_path / "out")[0] == 0
     made = sorted(str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*.png"))
     assert made == ["a_faithful_x4.png", "deep/er/b_faithful_x4.png", "deep/写真_faithful_x4.png"]
+
+
+def test_a_folder_restored_once_more_says_which_results_it_leaves_out(
+    restore: Restore, picture: Picture, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture("in/a.png", 8, 8)
+    for left_out in ([], [str(tmp_path / "in" / "a_faithful_x4.png")]):
+        code, records = restore(tmp_path / "in")
+        assert (code, records[-1]["restored"], records[-1]["left_out"]) == (0, 1, left_out)
+    assert main(["restore", "--model", "faithful", "--existing", "skip", str(tmp_path / "in")]) == 0
+    assert "2 pictures are left out" in capsys.readouterr().out
 
 
 def test_existing_results_are_numbered_skipped_or_overwritten(

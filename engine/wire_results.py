@@ -44,6 +44,12 @@ class PicturesOfTree:
         return ""
 
 
+def may_be_result_name(name: str) -> bool:
+    """Whether the file name is one that a result can have: what lies around it decides."""
+    stem, _suffix = os.path.splitext(name)  # noqa: PTH122
+    return next(possible_originals(stem), None) is not None
+
+
 def possible_originals(stem: str) -> Iterator[str]:
     """Names that the original can have, if `stem` is the name of a result, all without suffix."""
     if (scale := _SCALE_AT_END.search(stem)) is not None:

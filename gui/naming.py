@@ -9,6 +9,7 @@ from datetime import date
 from pathlib import Path
 
 from engine.wire import RestoreOptions
+from engine.wire_results import WRITTEN_SUFFIXES, PicturesOfTree, may_be_result_name
 
 PICTURE_SUFFIXES = frozenset(
     f".{name}"
@@ -22,8 +23,6 @@ PICTURE_SUFFIXES = frozenset(
 """Those that the engine searches folders for, and no others: what it cannot read is told at once, not when its turn
 comes. Written down here as well, because the window does not load what reads pictures."""
 SUFFIX_OF = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "tiff": ".tif", "avif": ".avif"}
-WRITTEN_SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".jfif", ".jpe", ".webp", ".tif", ".tiff", ".avif"))
-"""Formats that a result can have as its original has it; the others become PNG."""
 
 
 MODEL_SUFFIXES = frozenset((".safetensors", ".pth", ".pt", ".ckpt", ".bin", ".param"))
@@ -67,11 +66,19 @@ def results_place(folder: str, source: str, root: str = "") -> tuple[str, str]:
     return os.path.join(root or os.path.dirname(source), folder), root  # noqa: PTH118, PTH120
 
 
-def pictures_below(folder: str, slice_seconds: float = 0.005, left_out: str = "") -> Iterator[list[str]]:
+def pictures_below(
+    folder: str, slice_seconds: float = 0.005, left_out: str = "", results: list[tuple[str, str]] | None = None
+) -> Iterator[list[str]]:
     """All pictures below `folder`, in order of their names; gives what it found at least every `slice_seconds`,
     so that a window can walk a large tree between two frames. Links to folders are not followed, nor are folders
-    of the name `left_out`: there lie the results of last time."""
+    of the name `left_out`: there lie the results of last time.
+
+    results: takes up the pictures that by name and place are results of others, with the file names of these; without
+    it they are pictures like the rest. One that only the whole tree shows to be none comes last.
+    """
+    tree = PicturesOfTree()
     pending = [folder]
+    doubtful: list[str] = []
     found: list[str] = []
     started = time.monotonic()
     while pending:
@@ -90,11 +97,19 @@ def pictures_below(folder: str, slice_seconds: float = 0.005, left_out: str = ""
                     if entry.name != left_out:
                         folders.append(entry.path)
                 elif is_picture(entry.name) and entry.is_file():
-                    found.append(entry.path)
+                    tree.add(entry.path)
+                    may_be_result = results is not None and may_be_result_name(entry.name)
+                    (doubtful if may_be_result else found).append(entry.path)
             except OSError:
                 continue
             if time.monotonic() - started > slice_seconds:
                 yield found
                 found, started = [], time.monotonic()
         pending += reversed(folders)
+    for path in doubtful:
+        original = tree.original_of(path)
+        if original and results is not None:
+            results.append((path, original))
+        else:
+            found.append(path)
     yield found

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from engine.image.formats import EXTENSIONS
+from engine.image.formats import EXTENSIONS, WRITTEN
+from engine.image.naming import collect_sources
 from engine.wire import RestoreOptions
+from engine.wire_results import WRITTEN_SUFFIXES
 from gui.naming import PICTURE_SUFFIXES, is_picture, pictures_below, result_name, results_place
 
 
@@ -69,9 +71,26 @@ def test_results_of_last_time_are_no_pictures_to_restore(tmp_path: Path) -> None
     assert [Path(p).name for some in pictures_below(str(tmp_path), left_out="Pellucid") for p in some] == ["a.jpg"]
 
 
+def test_results_that_lie_among_the_originals_are_told_apart_as_the_command_line_does(tmp_path: Path) -> None:
+    names = ["a.jpg", "a_m_x4.jpg", "a_m_x4 (2).png", "b_to_x2.jpg", "out/trip/c_m_x4.png", "trip/c.heic"]
+    for name in names:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    results: list[tuple[str, str]] = []
+    found = [path for some in pictures_below(str(tmp_path), results=results) for path in some]
+    theirs = collect_sources([tmp_path])
+    assert sorted(found) == sorted(str(path) for path, _root in theirs.pictures)
+    assert sorted(results) == sorted(theirs.left_out)
+    assert len(results) == 3
+    everything = [path for some in pictures_below(str(tmp_path)) for path in some]
+    assert len(everything) == len(names)
+
+
 def test_a_format_that_cannot_be_written_is_announced_as_png() -> None:
     assert result_name(RestoreOptions(), "/x/IMG.HEIC", "m", 4.0).endswith(".png")
 
 
 def test_the_window_takes_the_pictures_that_the_engine_takes() -> None:
     assert set(EXTENSIONS) == PICTURE_SUFFIXES
+    assert {suffix for suffix in EXTENSIONS if EXTENSIONS[suffix] in WRITTEN} - {".apng"} == WRITTEN_SUFFIXES

@@ -42,6 +42,9 @@ CHECKPOINTS_FOLDER = "checkpoints"
 MODELS_FOLDER = "models"
 PREVIEWS_FOLDER = "previews"
 
+FEW_PICTURES = 100
+"""With fewer a network learns these pictures more than pictures of their kind: said, and no more."""
+
 Positive = Annotated[int, msgspec.Meta(ge=1, le=1 << 53)]
 NotNegative = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
 Probability = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]

@@ -20,6 +20,7 @@ from engine.cli.frame import DONE, SOME_FAILED, Subparsers, run_command_line
 from engine.cli.output import Output
 from engine.errors import Code, PellucidError
 from engine.wire_training import (
+    FEW_PICTURES,
     Command,
     ContinueRun,
     Event,
@@ -806,6 +807,8 @@ def run_check(arguments: argparse.Namespace, out: Output) -> int:
             out.line({"kind": kind, "path": finding.path, "text": finding.text, "advice": ADVICE[kind]})
     if not report.usable:
         out.say("\nNone of these pictures can be trained on.")
+    elif report.usable < FEW_PICTURES:
+        out.say("\nThey are few: it works, and more make a better model. Hundreds are a start, thousands are better.")
     out.say("\nNothing stands in the way of training." if report.healthy else "\nRepair this before training.")
     out.line(
         {

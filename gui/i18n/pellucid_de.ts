@@ -219,12 +219,12 @@
             <translation>{name} wird importiert…</translation>
         </message>
         <message>
-            <source>{name} is in the library.</source>
-            <translation>{name} ist in der Bibliothek.</translation>
-        </message>
-        <message>
             <source>{name} was not imported.</source>
             <translation>{name} wurde nicht importiert.</translation>
+        </message>
+        <message>
+            <source>{name} is in the library.</source>
+            <translation>{name} ist in der Bibliothek.</translation>
         </message>
         <message>
             <source>Save as model</source>
@@ -1438,6 +1438,10 @@ Ein Training läuft weiter, wenn dieses Fenster geschlossen wird.</translation>
         <message>
             <source>Repair this before training.</source>
             <translation>Das vor dem Training in Ordnung bringen.</translation>
+        </message>
+        <message>
+            <source>They are few, though: more make a better model.</source>
+            <translation>Es sind aber wenige: Mehr ergeben ein besseres Modell.</translation>
         </message>
         <message>
             <source>Set aside</source>

@@ -219,12 +219,12 @@
             <translation>正在导入 {name}…</translation>
         </message>
         <message>
-            <source>{name} is in the library.</source>
-            <translation>{name} 已加入模型库。</translation>
-        </message>
-        <message>
             <source>{name} was not imported.</source>
             <translation>{name} 未能导入。</translation>
+        </message>
+        <message>
+            <source>{name} is in the library.</source>
+            <translation>{name} 已加入模型库。</translation>
         </message>
         <message>
             <source>Save as model</source>
@@ -1438,6 +1438,10 @@ A training keeps running when this window is closed.</source>
         <message>
             <source>Repair this before training.</source>
             <translation>训练前请先处理以下问题。</translation>
+        </message>
+        <message>
+            <source>They are few, though: more make a better model.</source>
+            <translation>不过数量偏少：图片越多，模型越好。</translation>
         </message>
         <message>
             <source>Set aside</source>

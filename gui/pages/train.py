@@ -213,6 +213,8 @@ class TrainPage(QWidget):
         state.addWidget(self._check_state, 1)
         state.addWidget(self.put_back_button)
         self._findings: dict[str, list[Finding]] = {}
+        self._usable: dict[str, int] = {}
+        """Pictures to train on, of each folder that was looked at."""
         """What was found, by folder."""
         self._finding_cards = QVBoxLayout()
         self._finding_cards.setSpacing(SPACE)
@@ -413,6 +415,7 @@ class TrainPage(QWidget):
         for item in self.folders.selectedItems():
             self.folders.takeItem(self.folders.row(item))
             self._findings.pop(item.text(), None)
+            self._usable.pop(item.text(), None)
         self.next_button.setEnabled(self.folders.count() > 0)
         self._show_findings()
 
@@ -430,6 +433,9 @@ class TrainPage(QWidget):
             )
             healthy = summary.get("healthy") is True
             verdict = self.tr("Nothing stands in the way.") if healthy else self.tr("Repair this before training.")
+            self._usable[folder] = int(summary.get("usable", 0))
+            if healthy and sum(self._usable.values()) < training.FEW_PICTURES:
+                verdict += " " + self.tr("They are few, though: more make a better model.")
             self._check_state.setText(f"{text} {verdict}")
             self._findings[folder] = gather(records[:-1])
             self._show_findings()

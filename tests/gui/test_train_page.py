@@ -86,11 +86,13 @@ def test_unfit_pictures_are_set_aside_by_a_button_and_put_back(qtbot: QtBot, pag
     qtbot.waitUntil(lambda: len(page.findChildren(QPushButton, "")) > 0 and bool(page._findings), timeout=WAIT)
     assert [finding.kind for finding in page._findings[str(folder)]] == ["unreadable", "duplicate"]
     assert "Repair" in page._check_state.text()
+    assert "few" not in page._check_state.text(), "one thing at a time"
     buttons = [b for b in page.findChildren(QPushButton) if b.accessibleName() == "Set aside: Unreadable files"]
     buttons[0].click()
     assert sorted(p.name for p in folder.iterdir()) == ["dup.png", "good.png"]
     assert (tmp_path / "my pictures (set aside)" / "bad.png").read_bytes() == b"bad.png"
     qtbot.waitUntil(lambda: [f.kind for f in page._findings[str(folder)]] == ["duplicate"], timeout=WAIT)
+    assert "They are few" in page._check_state.text()
     assert page.put_back_button.isVisible()
     page.put_back_button.click()
     assert (folder / "bad.png").read_bytes() == b"bad.png"

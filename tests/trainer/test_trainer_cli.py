@@ -347,6 +347,16 @@ def test_the_dataset_check_reports_and_judges(pellucid: Run, photos: Path) -> No
     assert all(line["advice"] for line in lines[:-1])
 
 
+def test_the_dataset_check_says_that_few_pictures_are_few(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["dataset", "check", str(photos), "--crop", "32"]) == 0
+    assert "They are few" in capsys.readouterr().out
+    monkeypatch.setattr("trainer.cli.FEW_PICTURES", 6)
+    assert main(["dataset", "check", str(photos), "--crop", "32"]) == 0
+    assert "few" not in capsys.readouterr().out
+
+
 def test_the_dataset_check_knows_what_a_training_asks_of_pictures(
     pellucid: Run, photos: Path, pairs: Path, tmp_path: Path
 ) -> None:

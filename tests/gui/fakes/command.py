@@ -105,7 +105,8 @@ elif words[:2] == ["dataset", "check"]:
     for row in found:
         print(json.dumps(row))
     kinds = {row["kind"] for row in found}
-    print(json.dumps({"pictures": 3, "megapixels": 1.0, "healthy": "unreadable" not in kinds}))
+    summary = {"pictures": 3, "usable": 3, "megapixels": 1.0, "healthy": "unreadable" not in kinds}
+    print(json.dumps(summary))
 elif words[:1] == ["degrade"] and "--list" in words:
     for name in ("bicubic", "real-esrgan"):
         print(json.dumps({"recipe": name, "description": f"What {name} does"}))

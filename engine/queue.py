@@ -2,7 +2,7 @@
 is being decoded and the one before is being written. One bad file never stops the rest.
 
 Three threads: the opener, the caller of `run` (the network), and the writer. Every job that was submitted ends in
-exactly one terminal event.
+exactly one terminal event. While there is work that is not paused, the computer stays awake.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 
+from engine.awake import Awake
 from engine.errors import Cancelled as CancelledByUser
 from engine.errors import Code, OutOfMemory, PellucidError
 from engine.faults import record_fault
@@ -86,6 +87,8 @@ class RestoreQueue:
         self._closed = False
         self._paused = False
         self._holds = 0
+        self._runs = False
+        self._awake = Awake("It restores pictures.")
         self._fault: BaseException | None = None
         self._opened: queue.Queue[Job | None] = queue.Queue(maxsize=1)
         self._pieces: queue.Queue[_Piece | None] = queue.Queue(maxsize=_PIECES_WAITING)
@@ -97,12 +100,14 @@ class RestoreQueue:
                 raise PellucidError(Code.PROTOCOL, f"The job {request.job} has been given twice.")
             self._known.add(request.job)
             self._waiting[request.job] = request
+            self._keep_awake()
             self._changed.notify_all()
 
     def cancel(self, job: str) -> None:
         """A waiting job ends at once, a running one after its tile; a finished one is not touched."""
         with self._changed:
             if self._waiting.pop(job, None) is not None:
+                self._keep_awake()
                 self._send(Cancelled(job=job))
             elif job in self._open:
                 self._cancelled.add(job)
@@ -117,10 +122,12 @@ class RestoreQueue:
         """No new tile starts until `resume`."""
         with self._changed:
             self._paused = True
+            self._keep_awake()
 
     def resume(self) -> None:
         with self._changed:
             self._paused = False
+            self._keep_awake()
             self._changed.notify_all()
 
     @contextmanager
@@ -145,6 +152,9 @@ class RestoreQueue:
         """Work until closed and empty. Raises what `emit` has raised first, once everything has ended."""
         opener = threading.Thread(target=self._open_jobs, name="opener", daemon=True)
         writer = threading.Thread(target=self._write_pieces, name="writer", daemon=True)
+        with self._lock:
+            self._runs = True
+            self._keep_awake()
         opener.start()
         writer.start()
         try:
@@ -162,6 +172,7 @@ class RestoreQueue:
         finally:
             self._pieces.put(None)
             writer.join()
+            self._awake.close()
         if self._fault is not None:
             raise self._fault
 
@@ -321,6 +332,13 @@ class RestoreQueue:
             if job in self._cancelled:
                 raise CancelledByUser
 
+    def _keep_awake(self) -> None:
+        """Under the lock, whenever there may be work now, or none."""
+        if self._runs and not self._paused and (self._waiting or self._open):
+            self._awake.hold()
+        else:
+            self._awake.release()
+
     def _send(self, event: Event) -> None:
         try:
             with self._emitting:
@@ -343,6 +361,7 @@ class RestoreQueue:
                 return
             self._open.discard(event.job)
             self._cancelled.discard(event.job)
+            self._keep_awake()
         self._restorer.end(event.job)
         self._send(event)
 

@@ -6,6 +6,7 @@ import gc
 import math
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Literal, Protocol
@@ -13,6 +14,7 @@ from typing import Any, Literal, Protocol
 import psutil
 import torch
 
+from engine.awake import Awake
 from engine.errors import Code, PellucidError
 from engine.models.files import weights_hash
 from engine.version import version
@@ -225,6 +227,7 @@ class Training:
         self._processes = processes or Processes()
         self._close_in_workers = close_in_workers
         self._tell_device = tell_device
+        self._awake = Awake("It trains a model.")
         self._scores: dict[str, float] = {}
         self._held: PsnrStep | None = None
         self._returned_to: int | None = None
@@ -294,7 +297,8 @@ class Training:
         self._problems_told: set[str] = set()
         self._begun = begun - self.place.seconds
         try:
-            outcome = self._stages_in_spite_of_loader_deaths(state)
+            with self._awake if self._processes.local_rank == 0 else nullcontext():
+                outcome = self._stages_in_spite_of_loader_deaths(state)
         finally:
             self._loader.close()
             source.cache.remove()
@@ -731,12 +735,13 @@ class Training:
     def _wait_while_paused(self) -> None:
         began = time.perf_counter()
         self._report(Paused(time=time.time(), iteration=self.place.iteration))
-        while True:
-            self._take_commands()
-            waits = self._wishes.pause and not self._wishes.stop
-            if self._processes.agree(int(waits)) == 0:
-                break
-            time.sleep(CONTROL_SECONDS)
+        with self._awake.let_go():
+            while True:
+                self._take_commands()
+                waits = self._wishes.pause and not self._wishes.stop
+                if self._processes.agree(int(waits)) == 0:
+                    break
+                time.sleep(CONTROL_SECONDS)
         self._wishes.pause = False
         self._begun += time.perf_counter() - began
         self._report(Continued(time=time.time(), iteration=self.place.iteration))

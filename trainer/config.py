@@ -94,3 +94,47 @@ def _find(preset_or_file: str) -> Path:
     near = difflib.get_close_matches(preset_or_file, names, n=1, cutoff=0.4)
     hint = f"Did you mean {near[0]}?" if near else f"Presets: {', '.join(names)}."
     raise PellucidError(Code.CONFIG, f"{preset_or_file} is neither a preset nor a file.", hint, name=preset_or_file)
+
+
+def with_absolute_paths(config: TrainingConfig) -> TrainingConfig:
+    """A run outlives the directory it was started in."""
+
+    def absolute(path: str) -> str:
+        return str(Path(path).expanduser().resolve()) if path else ""
+
+    def absolute_model(name: str) -> str:
+        from engine.models.library import find_entry, looks_like_path
+
+        if not name or looks_like_path(name) or Path(name).is_file():
+            return absolute(name)
+        entry = find_entry(name)
+        if entry.path is None:
+            raise PellucidError(
+                Code.USAGE, f"model.start = {name} is not a network: there are no weights to begin with.", model=name
+            )
+        return str(entry.path)
+
+    replace = msgspec.structs.replace
+
+    def absolute_recipe(name: str) -> str:
+        return absolute(name) if name.endswith(".toml") else name
+
+    stages = [
+        replace(stage, losses=[replace(loss, weights_file=absolute(loss.weights_file)) for loss in stage.losses])
+        for stage in config.stages
+    ]
+    return replace(
+        config,
+        stages=stages,
+        model=replace(config.model, start=absolute_model(config.model.start)),
+        data=replace(
+            config.data,
+            train=[absolute(folder) for folder in config.data.train],
+            recipe=absolute_recipe(config.data.recipe),
+        ),
+        validation=replace(
+            config.validation,
+            folders=[absolute(folder) for folder in config.validation.folders],
+            recipe=absolute_recipe(config.validation.recipe),
+        ),
+    )

@@ -24,7 +24,8 @@ from engine.wire_training import (
     format_config,
 )
 from tests.trainer.tiny import draw_picture, tiny_config
-from trainer.cli import main, spoken_time
+from trainer.cli import main
+from trainer.cli.speech import spoken_time
 from trainer.rundir import RunFolder, RunOwner
 
 TINY = [
@@ -352,7 +353,7 @@ def test_the_dataset_check_says_that_few_pictures_are_few(
 ) -> None:
     assert main(["dataset", "check", str(photos), "--crop", "32"]) == 0
     assert "They are few" in capsys.readouterr().out
-    monkeypatch.setattr("trainer.cli.FEW_PICTURES", 6)
+    monkeypatch.setattr("trainer.cli.dataset.FEW_PICTURES", 6)
     assert main(["dataset", "check", str(photos), "--crop", "32"]) == 0
     assert "few" not in capsys.readouterr().out
 

@@ -25,8 +25,7 @@ from engine.wire_training import (
     parse_config,
     presets_folder,
 )
-from trainer.cli import with_absolute_paths
-from trainer.config import load_config, preset_names, recipe_hash
+from trainer.config import load_config, preset_names, recipe_hash, with_absolute_paths
 from trainer.generator import describe_generator
 
 PERCEPTUAL = {

@@ -26,6 +26,7 @@ from engine.image.decode import read_image
 from engine.image.encode import open_writer
 from engine.image.formats import check_limits, choose_bits
 from engine.image.naming import choose_format, output_path
+from engine.image.png_colours import name_of_colours
 from engine.image.resample import Rows
 from engine.image.transparency import bleed_colours, uniform_alpha
 from engine.models.blend import blend
@@ -446,8 +447,12 @@ class Result:
 
     def __init__(self, job: Job) -> None:
         image, options = job.image, job.request.options
-        kept = image.metadata if options.keep_metadata else Metadata(icc=image.metadata.icc)
+        kept = image.metadata if options.keep_metadata else Metadata(icc=image.metadata.icc, cicp=image.metadata.cicp)
         self._bits = job.bits
+        self._notices: tuple[str, ...] = ()
+        if options.profile == "srgb" and image.metadata.cicp:
+            colours = name_of_colours(image.metadata.cicp)
+            self._notices = (f"The colours are {colours} and were not converted to sRGB.",)
         self._writer = open_writer(
             job.target,
             job.format,
@@ -463,8 +468,8 @@ class Result:
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """Sentences about what the format could not hold."""
-        return self._writer.notices
+        """Sentences about what could not be kept, or not be done."""
+        return self._notices + self._writer.notices
 
     def write(self, rows: Rows) -> Samples:
         """Rows as `run_network` hands them on; gives back what was written."""

@@ -18,6 +18,8 @@ class Metadata:
     """TIFF-structured EXIF without the `Exif\\0\\0` prefix; orientation 1, because it is applied to the pixels."""
     xmp: bytes | None = None
     dpi: tuple[float, float] | None = None
+    cicp: bytes | None = None
+    """What a PNG says of colours that no ICC profile can tell of, those of HDR: four code points of ITU-T H.273."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,12 +30,13 @@ def srgb_profile() -> bytes:
 
 
 def to_srgb(buffer: ImageBuffer) -> ImageBuffer:
-    """The same picture in sRGB, its samples as deep as before; a picture without a profile is taken to be sRGB already.
+    """The same picture in sRGB, its samples as deep as before; a picture without a profile is taken to be sRGB already,
+    and one whose colours no profile can tell of (HDR) stays what it is.
 
     Grey stays one channel. The result carries no profile: that is what sRGB means everywhere.
     """
     profile = buffer.metadata.icc
-    if profile is None:
+    if profile is None or buffer.metadata.cicp is not None:
         return buffer
     colours: Literal["gray", "rgb"] = "gray" if profile[16:20] == b"GRAY" else "rgb"
     source = buffer.colour

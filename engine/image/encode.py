@@ -18,8 +18,10 @@ from engine.image.bands import Rows
 from engine.image.buffer import ImageBuffer, Metadata
 from engine.image.colour import round_samples
 from engine.image.formats import WRITTEN, check_limits, choose_bits
+from engine.image.icc import colour_profile_of_grey
 from engine.image.metadata import correct_metadata
 from engine.image.naming import numbered
+from engine.image.png_colours import name_of_colours
 from engine.image.png_stream import PngStream
 from engine.image.tiff_stream import TiffStream
 from engine.image.transparency import composite
@@ -254,9 +256,14 @@ def _fitting_metadata(kind: str, channels: int, metadata: Metadata) -> tuple[Met
     """What the format can hold of it, and a sentence for each thing that it cannot."""
     notices = []
     title = WRITTEN[kind].title
+    if metadata.cicp and kind != "png":
+        colours = name_of_colours(metadata.cicp)
+        metadata = replace(metadata, cicp=None)
+        notices.append(f"The colours are {colours}, which only a PNG result can say: in {title} they will look wrong.")
     if metadata.icc and metadata.icc[16:20] == b"GRAY" and (channels >= 3 or kind in ("webp", "avif")):
-        metadata = replace(metadata, icc=None)
-        notices.append(f"The grey colour profile was left out: {title} stores this picture as RGB.")
+        metadata = replace(metadata, icc=colour_profile_of_grey(metadata.icc))
+        if metadata.icc is None:
+            notices.append(f"The grey colour profile was left out: {title} stores this picture as RGB.")
     if kind == "jpeg" and metadata.exif and len(metadata.exif) > LARGEST_JPEG_EXIF:
         metadata = replace(metadata, exif=None)
         notices.append("The EXIF data was left out: it is larger than a JPEG file can hold.")

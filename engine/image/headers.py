@@ -13,6 +13,7 @@ from typing import Final
 
 from engine.image import exif
 from engine.image.buffer import Metadata
+from engine.image.png_colours import COLOUR_CHUNKS, read_colours
 
 LARGEST_METADATA: Final = 64 << 20
 """Bytes that one compressed profile or text may grow to."""
@@ -39,6 +40,7 @@ def read_png(data: bytes) -> Header:
     """Metadata before or after the pixels; checksums of all chunks verified."""
     kept = [data[:8]]
     metadata: dict[str, bytes] = {}
+    colours: dict[bytes, bytes] = {}
     dpi = None
     at = 8
     seen_pixels = False
@@ -65,6 +67,8 @@ def read_png(data: bytes) -> Header:
             kept.append(data[at:end])
             seen_pixels |= kind == b"IDAT"
             transparent |= kind == b"tRNS"
+        elif kind in COLOUR_CHUNKS:
+            colours.setdefault(kind, bytes(body))
         elif kind == b"iCCP" and b"\0" in bytes(body[:80]):
             metadata["icc"] = _inflate(bytes(body).split(b"\0", 1)[1][1:])
         elif kind == b"eXIf":
@@ -88,12 +92,13 @@ def read_png(data: bytes) -> Header:
         raise Damaged("it holds no pixels")
     if colour == 3 and not any(chunk[4:8] == b"PLTE" for chunk in kept):
         raise Damaged("its palette is missing")
+    icc, cicp = read_colours(colours, metadata.get("icc") or None, grey=colour in (0, 4))
     return Header(
         width,
         height,
         16 if depth == 16 else 8,
         colour in (4, 6) or transparent,
-        Metadata(metadata.get("icc") or None, metadata.get("exif") or None, metadata.get("xmp") or None, dpi),
+        Metadata(icc, metadata.get("exif") or None, metadata.get("xmp") or None, dpi, cicp),
         b"".join(kept),
     )
 

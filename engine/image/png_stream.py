@@ -175,6 +175,8 @@ def combine_adler32(first: int, second: int, second_length: int) -> int:
 
 def _metadata_chunks(metadata: Metadata) -> list[bytes]:
     chunks = []
+    if metadata.cicp:
+        chunks.append(_chunk(b"cICP", metadata.cicp))
     if metadata.icc:
         chunks.append(_chunk(b"iCCP", b"icc\0\0" + zlib.compress(metadata.icc, 9)))
     if metadata.dpi:

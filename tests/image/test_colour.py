@@ -14,7 +14,7 @@ from engine.errors import PellucidError
 from engine.image.buffer import ImageBuffer, Metadata
 from engine.image.colour import from_network, round_samples, srgb_profile, to_network, to_srgb
 from engine.image.decode import read_image
-from engine.image.encode import write_image
+from engine.image.encode import open_writer, write_image
 
 RNG = np.random.default_rng(3)
 # Display P3: its primaries, sRGB's curve
@@ -111,8 +111,20 @@ def test_the_srgb_profile_is_the_same_every_time_and_valid() -> None:
     ImageCms.ImageCmsProfile(io.BytesIO(first))
 
 
-def test_a_grey_profile_does_not_go_into_a_colour_file(tmp_path: Path) -> None:
-    profile = bytes(imagecodecs.cms_profile("gray", gamma=2.2))
+def test_a_grey_profile_becomes_one_of_the_same_greys_in_a_colour_file(tmp_path: Path) -> None:
+    profile = bytes(imagecodecs.cms_profile("gray", gamma=1.4))
     grey = ImageBuffer(np.full((16, 16, 1), 99, np.uint8), None, Metadata(icc=profile))
     assert read_image(write_image(grey, tmp_path / "p.png", "png")).metadata.icc == profile
-    assert read_image(write_image(grey, tmp_path / "p.webp", "webp")).metadata.icc is None
+    shown = to_srgb(grey).colour[0, 0, 0]
+    assert abs(int(shown) - 99) > 10
+    for kind in ("webp", "avif"):
+        assert (
+            np.abs(to_srgb(read_image(write_image(grey, tmp_path / "p", kind, quality=100))).colour - shown).max() <= 2
+        )
+
+
+@pytest.mark.parametrize("profile", [b"\0" * 16 + b"GRAYLab " + b"\0" * 110, b"\0" * 16 + b"GRAYXYZ " + b"\xff" * 110])
+def test_a_grey_profile_of_another_kind_is_left_out_of_a_colour_file_and_told(profile: bytes, tmp_path: Path) -> None:
+    kept = Metadata(icc=profile)
+    with open_writer(tmp_path / "p.webp", "webp", width=9, height=9, channels=1, metadata=kept) as writer:
+        assert writer.notices == ("The grey colour profile was left out: WebP stores this picture as RGB.",)

@@ -27,6 +27,8 @@ def image_format(data: bytes) -> str:
         return _boxed_format(data)
     if head.startswith((b"FUJIFILMCCD-RAW", b"IIU\0", b"IIRO", b"IIRS", b"MMOR", b"\0MRM")):
         return "raw"
+    if head[:2] in (b"II", b"MM") and head[6:14] == b"HEAPCCDR":  # Canon's CIFF, which ends in .crw
+        return "raw"
     if head[:4] in (b"II*\0", b"MM\0*"):
         return "raw" if head[8:10] == b"CR" or _holds_raw(data) else "tiff"
     if head[:4] in (b"II+\0", b"MM\0+"):

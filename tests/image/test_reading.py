@@ -16,6 +16,7 @@ from PIL import Image, ImageCms, ImageFile
 from engine.errors import Code, PellucidError
 from engine.image.buffer import ImageBuffer
 from engine.image.decode import probe_image, read_image
+from engine.image.sniff import image_format
 
 RNG = np.random.default_rng(7)
 COLOUR = RNG.integers(0, 256, (13, 21, 3), dtype=np.uint8)
@@ -277,6 +278,14 @@ def test_camera_raw_is_read_or_says_what_to_install(tmp_path: Path) -> None:
     else:
         read = read_image(path)
         assert (read.format, read.bits, read.width, read.height) == ("raw", 16, 96, 64)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [b"II\x1a\0\0\0HEAPCCDR\2\0\1\0", b"\0\0\0\x18ftypcrx \0\0\0\1crx isom", b"IIU\0\x18\0\0\0", b"\0MRM\0\0"],
+)
+def test_camera_raw_that_is_no_tiff_is_known_by_its_header(head: bytes) -> None:
+    assert image_format(head + bytes(64)) == "raw"
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

@@ -24,7 +24,7 @@ from engine.image.resample import resample
 from engine.mapped import MappedFiles, Pixels8, eight_bit
 from engine.queue import RestoreQueue, failed
 from engine.restore import Restorer, Unwatched, restore_pixels
-from engine.wire import Cancelled, Event, PreviewReady, PreviewRequest, Region, SourceReady, SourceRequest
+from engine.wire import Cancelled, Event, InHand, PreviewReady, PreviewRequest, Region, SourceReady, SourceRequest
 
 Wish = PreviewRequest | SourceRequest
 
@@ -75,6 +75,7 @@ class Eye:
     def _work(self) -> None:
         while (wish := self._take()) is not None:
             with self._queue.hold():
+                self._send(InHand(job=wish.job))
                 try:
                     self._send(self._answer(wish))
                 except Exception as failure:

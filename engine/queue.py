@@ -30,6 +30,7 @@ from engine.wire import (
     Cancelled,
     Event,
     Failed,
+    InHand,
     Notice,
     Progress,
     Restored,
@@ -189,6 +190,7 @@ class RestoreQueue:
             self._opened.put(None)
 
     def _open_job(self, request: RestoreRequest) -> None:
+        self._send(InHand(job=request.job))
         try:
             opened = self._restorer.open(request)
         except Exception as failure:
@@ -197,6 +199,7 @@ class RestoreQueue:
         if isinstance(opened, AlreadyThere):
             self._end(Skipped(job=request.job, target=str(opened.target), reason="The result is already there."))
         else:
+            self._send(InHand(job=request.job, held=False))
             self._opened.put(opened)
 
     def _take(self) -> RestoreRequest | None:
@@ -216,6 +219,7 @@ class RestoreQueue:
         work: _Work | None = None
         try:
             self.check(name)
+            self._send(InHand(job=name))
             notices: list[str] = []
             session = self._restorer.session_for(job.model, options, bulk=True, notice=notices.append)
             work = _Work(job, session.info, Result(job), self._shown(job))

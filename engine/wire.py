@@ -16,7 +16,7 @@ import msgspec
 
 from engine.undecodable import from_ascii_json, may_hold_escapes, to_ascii_json
 
-PROTOCOL = 1
+PROTOCOL = 2
 """Raised whenever an older peer could misread a message."""
 
 Existing = Literal["number", "skip", "overwrite"]
@@ -151,6 +151,15 @@ class Ready(_Message, frozen=True):
     backends: list[BackendReport] = []
 
 
+class InHand(_Message, frozen=True):
+    """Said before the worker touches the job's file or pixels, for as long as it does, or until the job's end: so that
+    it is known what a worker that died may have died of."""
+
+    job: str
+    held: bool = True
+    """False: laid down, and waiting for its turn."""
+
+
 class Accepted(_Message, frozen=True):
     """The picture is open: what it is, and what will come out."""
 
@@ -262,6 +271,7 @@ class Crashed(_Message, frozen=True):
 
 Event = (
     Ready
+    | InHand
     | Accepted
     | Progress
     | BandReady

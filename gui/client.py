@@ -35,7 +35,9 @@ class WorkerClient(QObject):
     happened = Signal(object)
     """wire.Event; Crashed is made here."""
     returned = Signal(str)
-    """A job that the dead worker had not begun: it can be sent again."""
+    """A job that the dead worker had not in hand: it can be sent again."""
+    suspected = Signal(object)
+    """Crashed, of a job that the dead worker had in hand beside others: any of them may have been its end."""
     state_changed = Signal(str)
     ended = Signal(object)
     """Outcome of a worker that ended though nobody asked it to."""
@@ -56,7 +58,9 @@ class WorkerClient(QObject):
         self._state: State = "off"
         self._unsent: list[wire.Request] = []
         self._open: dict[str, bool] = {}
-        """Restore jobs without a terminal message, in sending order; True: accepted."""
+        """Restore jobs without a terminal message, in sending order; True: the worker has it in hand."""
+        self._looked_at: set[str] = set()
+        """Previews and sources that the worker has in hand."""
         self._cancelling: dict[str, QTimer] = {}
         self._progress: dict[str, wire.Progress] = {}
         self._garbage = 0
@@ -172,6 +176,8 @@ class WorkerClient(QObject):
             return
         if isinstance(event, wire.Ready):
             self._begin(event)
+        elif isinstance(event, wire.InHand):
+            self._note_hand(event)
         elif isinstance(event, wire.Progress):
             self._progress[event.job] = event
             if not self._progress_timer.isActive():
@@ -197,9 +203,17 @@ class WorkerClient(QObject):
         for event in progress.values():
             self.happened.emit(event)
 
+    def _note_hand(self, event: wire.InHand) -> None:
+        if event.job in self._open:
+            self._open[event.job] = event.held
+        elif event.held:
+            self._looked_at.add(event.job)
+
     def _hand_on(self, event: wire.Event) -> None:
         if isinstance(event, wire.Accepted) and event.job in self._open:
             self._open[event.job] = True
+        if isinstance(event, wire.Terminal | wire.PreviewReady | wire.SourceReady):
+            self._looked_at.discard(event.job)
         if isinstance(event, wire.Terminal):
             self._progress.pop(event.job, None)
             if self._open.pop(event.job, None) is not None:
@@ -228,21 +242,22 @@ class WorkerClient(QObject):
         jobs, self._open = self._open, {}
         waiting = {request.job for request in self._unsent if isinstance(request, wire.RestoreRequest)}
         self._unsent = []
-        blamed = _blamed(jobs, waiting, was_ready)
+        looked_at, self._looked_at = self._looked_at, set()
+        suspects = _suspects(jobs, waiting, was_ready and not looked_at)
+        if outcome.ending == "deaf":
+            # We have ended it: because of those, whatever else it had in hand.
+            suspects &= cancelled
+        alone = len(suspects) + len(looked_at) == 1
         self._set_state("broken" if hopeless else "off")
         self.ended.emit(outcome)
         for job in jobs:
             if job in cancelled:
                 self.happened.emit(wire.Cancelled(job=job))
-            elif job in blamed:
-                self.happened.emit(
-                    wire.Crashed(
-                        job=job,
-                        exit_code=outcome.exit_code,
-                        signal=outcome.signal,
-                        last_lines=list(outcome.last_lines),
-                    )
+            elif job in suspects:
+                crashed = wire.Crashed(
+                    job=job, exit_code=outcome.exit_code, signal=outcome.signal, last_lines=list(outcome.last_lines)
                 )
+                (self.happened if alone else self.suspected).emit(crashed)
             else:
                 self.returned.emit(job)
 
@@ -252,10 +267,10 @@ class WorkerClient(QObject):
             self.state_changed.emit(state)
 
 
-def _blamed(jobs: dict[str, bool], waiting: set[str], was_ready: bool) -> set[str]:
-    """The jobs a dead worker may have died of: those it had begun, else the first it was given."""
-    begun = {job for job, accepted in jobs.items() if accepted}
-    if begun or not was_ready:
-        return begun
+def _suspects(jobs: dict[str, bool], waiting: set[str], was_given_them: bool) -> set[str]:
+    """The jobs a dead worker may have died of: those it had in hand, else the first it was given."""
+    in_hand = {job for job, held in jobs.items() if held}
+    if in_hand or not was_given_them:
+        return in_hand
     given = [job for job in jobs if job not in waiting]
     return set(given[:1])

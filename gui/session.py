@@ -72,6 +72,7 @@ class RestoreSession(QObject):
         self._source_jobs: set[str] = set()
         self.client.happened.connect(self._happened)
         self.client.returned.connect(self._returned)
+        self.client.suspected.connect(self._suspected)
         self.client.state_changed.connect(self._worker_changed)
         self.client.ended.connect(self.worker_ended)
         self._walk_timer = _timer(self, 0, self._walk)
@@ -253,6 +254,14 @@ class RestoreSession(QObject):
         job = self._pictures.get(name)
         if job is not None:
             self.apply(queues.Requeued(frozenset({job})))
+
+    def _suspected(self, crashed: wire.Crashed) -> None:
+        """It is tried again with no other beside it; who ends a worker then has ended it."""
+        item = queues.find(self.queue, self._pictures.get(crashed.job, ""))
+        if item is not None and item.alone:
+            self._happened(crashed)
+        elif item is not None:
+            self.apply(queues.Requeued(frozenset({item.job}), alone=True))
 
     def _happened(self, event: wire.Event) -> None:
         job = getattr(event, "job", "")

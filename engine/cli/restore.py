@@ -22,6 +22,7 @@ from engine.wire import (
     Event,
     Existing,
     Failed,
+    InHand,
     Notice,
     OutputFormat,
     Progress,
@@ -104,6 +105,8 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
             report = stack.enter_context(_progress(output, requests))
 
             def tell(event: Event) -> None:
+                if isinstance(event, InHand):
+                    return  # for those who watch a process
                 if isinstance(event, Restored | Skipped | Failed | Cancelled):
                     # First of all: whatever happens to the words about it, what is done is not done again.
                     counts[type(event).__name__.lower()] += 1

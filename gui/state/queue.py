@@ -45,6 +45,8 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     message: str = ""
     hint: str = ""
     crash: wire.Crashed | None = None
+    alone: bool = False
+    """To be sent only while no other is with the worker: it has ended one, or another beside it has."""
 
 
 class Queue(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,9 +77,10 @@ class Sent(msgspec.Struct, frozen=True):
 
 
 class Requeued(msgspec.Struct, frozen=True):
-    """Wait (again): a retry, or a request that its worker did not live to begin."""
+    """Wait (again): a retry, or a request that its worker did not live to begin, or perhaps died of (`alone`)."""
 
     jobs: frozenset[str]
+    alone: bool = False
 
 
 class Withdrawn(msgspec.Struct, frozen=True):
@@ -115,8 +118,13 @@ def reduce(queue: Queue, message: QueueMessage) -> Queue:
             return replace(queue, paused=paused)
         case FinishedCleared():
             return replace(queue, items=tuple(item for item in queue.items if item.state not in FINISHED))
-        case Requeued(jobs):
-            return _change(queue, jobs, RETRYABLE | {"sent", "running"}, _fresh)
+        case Requeued(jobs, alone):
+            return _change(
+                queue,
+                jobs,
+                RETRYABLE | {"sent", "running"},
+                lambda item: replace(_fresh(item), alone=alone or (item.alone and item.state in UNFINISHED)),
+            )
         case Withdrawn(jobs):
             return _change(queue, jobs, frozenset({"waiting"}), lambda item: replace(item, state="cancelled"))
         case Sent(job, options):
@@ -172,10 +180,15 @@ def reduce(queue: Queue, message: QueueMessage) -> Queue:
 
 
 def next_to_send(queue: Queue, in_flight: int) -> Item | None:
-    """The picture whose turn it is, or None: paused, nothing waits, or `in_flight` are with the worker already."""
-    if queue.paused or sum(item.state in ("sent", "running") for item in queue.items) >= in_flight:
+    """The picture whose turn it is, or None: paused, nothing waits, or `in_flight` are with the worker already, or one
+    that shall be there alone."""
+    if queue.paused:
         return None
-    return next((item for item in queue.items if item.state == "waiting"), None)
+    busy = [item for item in queue.items if item.state in ("sent", "running")]
+    chosen = next((item for item in queue.items if item.state == "waiting"), None)
+    if chosen is None or len(busy) >= (1 if chosen.alone or any(item.alone for item in busy) else in_flight):
+        return None
+    return chosen
 
 
 def find(queue: Queue, job: str) -> Item | None:

@@ -86,6 +86,28 @@ def test_only_what_waits_can_be_withdrawn() -> None:
     assert [item.state for item in queue.items] == ["sent", "cancelled"]
 
 
+def test_a_suspect_goes_alone_until_it_has_ended() -> None:
+    def sent(job: str) -> Sent:
+        return Sent(job, OPTIONS)
+
+    def next_job() -> str | None:
+        chosen = queues.next_to_send(queue, 2)
+        return chosen and chosen.job
+
+    queue = after(queue_of("a", "b", "c"), sent("a"), sent("b"), Requeued(frozenset("ab"), alone=True))
+    assert next_job() == "a"
+    queue = after(queue, sent("a"))
+    assert next_job() is None
+    queue = after(queue, Requeued(frozenset("a")))  # that worker did not live to begin it
+    assert queue.items[0].alone
+    queue = after(queue, sent("a"), wire.Cancelled(job="a"))
+    assert next_job() == "b"
+    queue = after(queue, sent("b"))
+    assert next_job() is None
+    queue = after(queue, wire.Crashed(job="b", exit_code=1), sent("c"), Requeued(frozenset("b")))
+    assert next_job() == "b", "whoever tries it again starts afresh"
+
+
 def test_clearing_keeps_what_is_unfinished() -> None:
     queue = after(queue_of("a", "b", "c"), Sent("a", OPTIONS), restored("a"), Sent("b", OPTIONS), FinishedCleared())
     assert [item.job for item in queue.items] == ["b", "c"]

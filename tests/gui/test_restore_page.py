@@ -176,6 +176,25 @@ def test_a_pause_while_the_worker_starts_holds_it_until_the_user_goes_on(
     qtbot.waitUntil(lambda: states(window) == ["done"] * 3, timeout=WAIT)
 
 
+def test_a_picture_that_ends_the_worker_while_it_is_opened_takes_no_other_with_it(
+    qtbot: QtBot, open_window: Open, tmp_path: Path
+) -> None:
+    names = ("first.png", "bad.png", "third.png", "fourth.png")
+    for name in names:
+        Image.new("RGB", (8, 8)).save(tmp_path / name)
+    window = open_window("dies_opening")
+    begun: list[str] = []
+    window.session.client.happened.connect(
+        lambda event: begun.append(event.job) if isinstance(event, wire.Accepted) else None
+    )
+    window.session.add_paths([str(tmp_path / name) for name in names])
+    qtbot.waitUntil(lambda: states(window) == ["done", "crashed", "done", "done"], timeout=WAIT)
+    assert len(begun) == 4, "the first was begun twice, the bad one never, the others once"
+    assert "first.png" not in window.restore_page.banner.text()
+    window.session.retry(frozenset({window.session.queue.items[0].job}))
+    assert not window.session.queue.items[0].alone
+
+
 def test_a_killed_worker_is_told_and_the_queue_goes_on(
     qtbot: QtBot, open_window: Open, pictures: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

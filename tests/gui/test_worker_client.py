@@ -26,9 +26,11 @@ class Ear:
         self.events: list[wire.Event] = []
         self.outcomes: list[Outcome] = []
         self.returned: list[str] = []
+        self.suspected: list[wire.Crashed] = []
         client.happened.connect(self.events.append)
         client.ended.connect(self.outcomes.append)
         client.returned.connect(self.returned.append)
+        client.suspected.connect(self.suspected.append)
 
     def terminal(self, job: str) -> list[Any]:
         return [event for event in self.events if isinstance(event, wire.Terminal) and event.job == job]
@@ -111,7 +113,7 @@ def test_a_worker_that_ignores_cancel_is_ended_and_the_job_is_cancelled(qtbot: Q
     qtbot.waitUntil(lambda: bool(ear.terminal("a")), timeout=5000)
     assert isinstance(ear.terminal("a")[0], wire.Cancelled)
     assert ear.outcomes[0].ending == "deaf"
-    assert isinstance(ear.terminal("b")[0], wire.Crashed)
+    assert ear.returned == ["b"], "it had no part in that"
 
 
 def test_a_flood_leaves_the_event_loop_its_turn(qtbot: QtBot, clients: Any) -> None:
@@ -161,6 +163,31 @@ def test_killing_the_worker_blames_the_running_job_and_returns_the_waiting_one(q
     assert [event.signal for event in ear.terminal("a")] == ["SIGKILL"]
     assert ear.returned == ["b"]
     assert "memory" in ear.outcomes[0].sentence()
+
+
+@pytest.mark.parametrize(
+    ("last_words", "crashed", "suspected", "returned"),
+    [
+        ("", ["a"], [], ["b"]),
+        ("say(wire.InHand(job='b'))", [], ["a", "b"], []),
+        ("say(wire.InHand(job='b')); say(wire.InHand(job='b', held=False))", ["a"], [], ["b"]),
+        ("say(wire.InHand(job='a', held=False)); say(wire.InHand(job='b'))", ["b"], [], ["a"]),
+        ("say(wire.InHand(job='a preview'))", [], ["a"], ["b"]),
+        ("say(wire.InHand(job='a preview')); say(wire.Cancelled(job='a preview'))", ["a"], [], ["b"]),
+        ("say(wire.InHand(job='a', held=False)); say(wire.InHand(job='a preview'))", [], [], ["a", "b"]),
+    ],
+)
+def test_a_dead_worker_may_have_died_of_what_it_had_in_hand(
+    qtbot: QtBot, clients: Any, last_words: str, crashed: list[str], suspected: list[str], returned: list[str]
+) -> None:
+    client, ear = clients("half_a_line")
+    client._program = [*client._program[:1], "-c", f"{WAITS}    else: {last_words or 'pass'}; os.kill(os.getpid(), 11)"]
+    client.send(request("a"))
+    client.send(request("b"))
+    qtbot.waitUntil(lambda: bool(ear.outcomes), timeout=5000)
+    assert [event.job for event in ear.events if isinstance(event, wire.Crashed)] == crashed
+    assert [event.job for event in ear.suspected] == suspected
+    assert ear.returned == returned
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="priorities are not numbers there")

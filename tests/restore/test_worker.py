@@ -25,6 +25,8 @@ from engine.wire import (
     Cancelled,
     Event,
     Failed,
+    InHand,
+    Notice,
     Pause,
     PreviewReady,
     PreviewRequest,
@@ -201,6 +203,25 @@ def test_a_picture_is_decoded_for_the_eye(worker: Worker, picture: Picture) -> N
     assert isinstance(shown, SourceReady)
     assert (shown.width, shown.height, shown.channels) == (40, 30, 4)
     assert (shown.full_width, shown.full_height) == (80, 60)
+
+
+def test_it_tells_what_it_has_in_hand_before_it_touches_it(worker: Worker, picture: Picture, tmp_path: Path) -> None:
+    source = str(picture("a.png"))
+    worker.say(request("j", Path(source), tmp_path / "o"))
+    worker.until(Restored, "j")
+    worker.say(request("missing", tmp_path / "missing.png", tmp_path / "o"))
+    worker.until(Failed, "missing")
+    worker.say(SourceRequest(job="s", source=source))
+    worker.until(SourceReady, "s")
+    told = {
+        job: [
+            event.held if isinstance(event, InHand) else type(event)
+            for event in worker.events
+            if getattr(event, "job", "") == job and not isinstance(event, Progress | BandReady | Notice)
+        ]
+        for job in ("j", "missing", "s")
+    }
+    assert told == {"j": [True, False, True, Accepted, Restored], "missing": [True, Failed], "s": [True, SourceReady]}
 
 
 def test_garbage_is_answered_and_survived(worker: Worker, picture: Picture, tmp_path: Path) -> None:

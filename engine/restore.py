@@ -7,7 +7,6 @@ file. `engine.queue` lets the stations of neighbouring jobs work at the same tim
 
 from __future__ import annotations
 
-import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from engine.alpha_plane import AlphaPlane
 from engine.errors import Code, DeviceLost, OutOfMemory, PellucidError
 from engine.finish import Sink, join_alpha, mix_original, resize, to_grey
 from engine.image.buffer import ImageBuffer, Metadata
@@ -327,21 +327,13 @@ def run_network(
             ImageBuffer(image.colour), model, session, options, size, watch, _with_opacity(onward, opacity), 0, 1
         )
         return
-    with tempfile.TemporaryFile(prefix="pellucid-alpha-") as file:
+    width, height = size
+    with AlphaPlane(height, width) as plane:
         # Alpha goes through the same network first, so that its edges are where the colours' edges are.
-        width, height = size
-        plane = np.memmap(file, np.float32, "w+", shape=(height, width))
-        top = 0
-
-        def keep(rows: Rows) -> None:
-            nonlocal top
-            plane[top : top + len(rows)] = np.clip(rows[:, :, 0], 0, 1)
-            top += len(rows)
-
         grey = ImageBuffer(image.alpha[:, :, None])
-        _run_colour(grey, model, session, options, size, watch, keep, 0, 2)
+        _run_colour(grey, model, session, options, size, watch, plane.append, 0, 2)
         bled = ImageBuffer(bleed_colours(image.colour, image.alpha))
-        _run_colour(bled, model, session, options, size, watch, join_alpha(onward, plane), 1, 2)
+        _run_colour(bled, model, session, options, size, watch, join_alpha(onward, plane.finished()), 1, 2)
 
 
 def _with_opacity(onward: Sink, opacity: float) -> Sink:

@@ -55,9 +55,14 @@ def sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
+def is_full(error: OSError) -> bool:
+    """Whether the disk has no room, or the user none on it."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
 def unwritable(path: Path, error: OSError) -> PellucidError:
     """The sentence for a file or folder that could not be written."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if is_full(error):
         return PellucidError(
             Code.DISK_FULL,
             f"The disk is full: {path} could not be written.",

@@ -204,8 +204,8 @@ def _levels_off(found: Samples, wanted: Samples, bits: int) -> float:
 
 
 def _damages_alike(_: Path) -> str:
+    from engine.degrade.draw import draw_plan
     from engine.degrade.execute import degrade_batch
-    from engine.degrade.plan import draw_plan
     from engine.degrade.recipe import load_recipe
     from kernels.library import runnable_variants
 

@@ -12,8 +12,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from engine.degrade.draw import draw_plan
 from engine.degrade.execute import degrade_batch
-from engine.degrade.plan import Plan, draw_plan
+from engine.degrade.plan import Plan
 from engine.degrade.recipe import Recipe, load_recipe
 from kernels.degrade import pixels_of, planes_of
 

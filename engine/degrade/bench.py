@@ -208,7 +208,7 @@ def bench_stages(images: npt.NDArray[np.float32], rounds: int) -> list[tuple[str
 
 def bench_draws(batch: int, samples: int = 8192) -> float:
     """Samples a second of one core that the second-order recipe is drawn for, batch by batch."""
-    from engine.degrade.plan import compile_recipe
+    from engine.degrade.draw import compile_recipe
     from engine.degrade.recipe import load_recipe
 
     compiled = compile_recipe(load_recipe("real-esrgan"))
@@ -224,8 +224,8 @@ def bench_whole(images: npt.NDArray[np.float32], draws: int, threads: int, *, wi
     import msgspec
     import torch
 
+    from engine.degrade.draw import compile_recipe
     from engine.degrade.execute import degrade_batch
-    from engine.degrade.plan import compile_recipe
     from engine.degrade.recipe import Blur, load_recipe
     from engine.degrade.torch_pipeline import TorchPipeline
 
@@ -315,7 +315,7 @@ def bench_whole(images: npt.NDArray[np.float32], draws: int, threads: int, *, wi
 
 def _plan_gflop(recipe: Any, size: int, count: int, number: int) -> float:
     """The additions and products of the filters of a batch, run exactly, in 10^9; all else is left out."""
-    from engine.degrade.plan import draw_plan
+    from engine.degrade.draw import draw_plan
     from kernels.ops import Blur, Opcode
 
     plan = draw_plan(recipe, 1, np.arange(number * count, (number + 1) * count), size, size)

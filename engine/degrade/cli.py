@@ -181,8 +181,8 @@ def _read_plan(path: Path) -> Plan:
 def _write_sheet(
     files: list[tuple[Path, Path]], folder: Path, recipe: Recipe, arguments: argparse.Namespace, output: Output
 ) -> int:
+    from engine.degrade.draw import draw_plan
     from engine.degrade.files import read_picture, refuse_existing, write_picture
-    from engine.degrade.plan import draw_plan
     from engine.degrade.sheet import contact_sheet
     from engine.image.buffer import Metadata
 

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from engine.degrade.plan import Plan, Records, kernels_missing
+from engine.degrade.plan import Plan, kernels_missing
+from engine.degrade.plan_words import Records
 from engine.errors import Code, PellucidError
 from kernels.degrade import degrade
 from kernels.errors import KernelInputError, KernelsMissingError

@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from engine.degrade.draw import draw_plan
 from engine.degrade.execute import degrade_batch
-from engine.degrade.plan import Plan, draw_plan
+from engine.degrade.plan import Plan
 from engine.degrade.recipe import Recipe
 from engine.degrade.sheet import Bytes, summary
 from engine.errors import Cancelled, Code, PellucidError

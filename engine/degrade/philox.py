@@ -7,6 +7,10 @@ import numpy.typing as npt
 
 U32 = npt.NDArray[np.uint32]
 
+PLAN_STREAM = 0x8000_0000
+"""Set in the stage word of the counter, which keeps the draws of a plan apart from the noise of its operations: the
+kernels count (position, stage, sample) under the same key, and no operation has a stage this large."""
+
 _MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
 _KEY_STEPS = (0x9E3779B9, 0xBB67AE85)
 _ROUNDS = 10

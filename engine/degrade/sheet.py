@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
+from engine.degrade.draw import draw_plan
 from engine.degrade.execute import degrade_batch
-from engine.degrade.plan import draw_plan
 from engine.degrade.recipe import Recipe
 from kernels.degrade import pixels_of, planes_of
 

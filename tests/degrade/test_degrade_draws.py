@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from engine.degrade.plan import draw_plan
+from engine.degrade.draw import draw_plan
 from engine.degrade.recipe import load_recipe, parse_recipe
 from kernels.ops import Blur, Noise, Opcode
 

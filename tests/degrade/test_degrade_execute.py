@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.degrade import recipe as rc
+from engine.degrade.draw import draw_plan
 from engine.degrade.execute import degrade_batch, joined
-from engine.degrade.plan import Plan, draw_plan
+from engine.degrade.plan import Plan
 from engine.errors import Code, PellucidError
 from kernels.library import runnable_variants
 from kernels.ops import Opcode

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.degrade.philox import philox4x32
-from engine.degrade.plan import PLAN_STREAM, Plan, draw_plan
+from engine.degrade.draw import draw_plan
+from engine.degrade.philox import PLAN_STREAM, philox4x32
+from engine.degrade.plan import Plan
 from engine.degrade.recipe import Recipe, bundled_recipes, load_recipe, parse_recipe
 from engine.errors import Code, PellucidError
 from kernels.ops import Opcode

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from engine.degrade import recipe as rc
+from engine.degrade.draw import draw_plan
 from engine.degrade.execute import degrade_batch
-from engine.degrade.plan import draw_plan
 from engine.errors import Code, PellucidError
 from kernels.ops import Opcode
 

@@ -117,7 +117,7 @@ class Machine:
 
 def draw(first: int, count: int, size: int) -> tuple[Any, Any]:
     """Records (sharpening of the target, damage) of samples first.. of the recipe real-esrgan, without flips."""
-    from engine.degrade.plan import compile_recipe
+    from engine.degrade.draw import compile_recipe
     from engine.degrade.recipe import load_recipe
 
     plan = compile_recipe(load_recipe("real-esrgan")).draw(

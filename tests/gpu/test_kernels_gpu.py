@@ -54,8 +54,8 @@ def test_a_part_of_a_batch_makes_the_bytes_of_the_whole(cases: Any) -> None:
 @pytest.mark.parametrize("name", sorted(tomllib.loads(GOLDEN.read_text("utf-8"))))
 def test_a_recipe_makes_its_golden_bytes(name: str) -> None:
     """The checksums that every CPU makes: see test_degrade_execute.py, which draws the same pictures."""
+    from engine.degrade.draw import draw_plan
     from engine.degrade.execute import degrade_batch
-    from engine.degrade.plan import draw_plan
     from engine.degrade.recipe import load_recipe
 
     n, y, x = np.mgrid[0:24, 0:96, 0:96]

@@ -89,7 +89,7 @@ def _open_model(path: Path, _: bytes) -> None:
 
 
 def _open_recipe(path: Path, _: bytes) -> None:
-    from engine.degrade.plan import compile_recipe
+    from engine.degrade.draw import compile_recipe
     from engine.degrade.recipe import load_recipe
 
     compile_recipe(load_recipe(path))

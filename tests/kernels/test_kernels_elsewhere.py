@@ -25,8 +25,8 @@ PLACES = {
 
 def batches() -> list[tuple[list[Any], Any, int, list[int]]]:
     """(pictures, records, seed, sample numbers): every bundled recipe, and plans of random operations."""
+    from engine.degrade.draw import draw_plan
     from engine.degrade.execute import joined
-    from engine.degrade.plan import draw_plan
     from engine.degrade.recipe import bundled_recipes, load_recipe
     from kernels.ops import Opcode
 

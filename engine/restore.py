@@ -72,6 +72,8 @@ class Job:
     bits: int
     width: int
     height: int
+    notices: tuple[str, ...] = ()
+    """Sentences about what could not be done as it was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +153,9 @@ class Restorer:
                 return AlreadyThere(place.path)
             self._promised[request.job] = place.path
         bits = choose_bits(kind, options.bits, image.bits)
-        return Job(request, image, model, place.path, kind, bits, width, height)
+        return Job(
+            request, image, model, place.path, kind, bits, width, height, place.notices + _unconverted(image, options)
+        )
 
     def end(self, job: str) -> None:
         """The job has ended: its place is taken now, or free."""
@@ -292,6 +296,12 @@ def final_size(width: int, height: int, size: Size, scale: int) -> tuple[int, in
         size.width or max(1, round(width * factor)),
         size.height or max(1, round(height * factor)),
     )
+
+
+def _unconverted(image: ImageBuffer, options: RestoreOptions) -> tuple[str, ...]:
+    if options.profile != "srgb" or image.metadata.cicp is None:
+        return ()
+    return (f"The colours are {name_of_colours(image.metadata.cicp)} and were not converted to sRGB.",)
 
 
 def _name_fields(options: RestoreOptions, model: Model, image: ImageBuffer, width: int, height: int) -> dict[str, str]:
@@ -441,10 +451,7 @@ class Result:
         image, options = job.image, job.request.options
         kept = image.metadata if options.keep_metadata else Metadata(icc=image.metadata.icc, cicp=image.metadata.cicp)
         self._bits = job.bits
-        self._notices: tuple[str, ...] = ()
-        if options.profile == "srgb" and image.metadata.cicp:
-            colours = name_of_colours(image.metadata.cicp)
-            self._notices = (f"The colours are {colours} and were not converted to sRGB.",)
+        self._notices = job.notices
         self._writer = open_writer(
             job.target,
             job.format,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ from typing import Final
 from engine.errors import Code, PellucidError
 from engine.image.buffer import ImageBuffer
 from engine.image.formats import EXTENSIONS, WRITTEN
+from engine.partial import name_partial
 from engine.wire import Existing
 from engine.wire_results import PicturesOfTree
 
@@ -23,6 +25,8 @@ LONGEST_NAME: Final = 255
 """Bytes of a file name that all common file systems take."""
 _ROOM_FOR_NUMBER: Final = len(" (9999)")
 _FORBIDDEN: Final = re.compile(r'[\x00-\x1f/\\:*?"<>|]')
+_REFUSED_BY_SOME: Final = re.compile(r'[\x00-\x1f\\:*?"<>|\udc80-\udcff]')
+"""Legal on Linux; the last are bytes that are no UTF-8."""
 _RESERVED: Final = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.IGNORECASE)
 
 
@@ -60,6 +64,8 @@ class Place:
 
     path: Path
     skipped: bool = False
+    notices: tuple[str, ...] = ()
+    """Sentences about a name that could not be what it should."""
 
 
 def output_path(
@@ -82,27 +88,64 @@ def output_path(
     jobs that run. others: originals, and results of other originals, that "overwrite" and "skip" do not mean; the name
     of a file that was asked for by name means itself.
     The source itself is overwritten only when `target` names that very file and `existing` is "overwrite".
+    What the file system of `target` takes in no name becomes _, or is refused in the name of a file that was asked for.
     """
     explicit = bool(_format_of_file(target))
+    notices: tuple[str, ...] = ()
     if explicit:
         wanted = target
+        if refused := _refused_letters(target.parent, [target.name]):
+            raise PellucidError(
+                Code.FILE_UNWRITABLE,
+                f"{target} cannot be written: that drive takes no {_spelt(refused)} in the name of a file.",
+                "Choose another name.",
+                path=str(target),
+            )
     else:
-        wanted = target / _mirrored_folder(source, root) / output_name(source, format, template, fields)
+        inner = _mirrored_folder(source, root) / output_name(source, format, template, fields)
+        if refused := _refused_letters(target, inner.parts):
+            inner = Path(*(part.translate(dict.fromkeys(map(ord, refused), "_")) for part in inner.parts))
+            notices = (
+                f"The drive of {target} takes no {_spelt(refused)} in names of files: the result has _ instead.",
+            )
+        wanted = target / inner
 
     def is_taken(path: Path) -> bool:
         return path in reserved or (not explicit and path.absolute() in others)
 
     if existing == "overwrite":
         if not is_taken(wanted) and (explicit or not _same_file(wanted, source)):
-            return Place(wanted)
-        return Place(_next(wanted, lambda path: is_taken(path) or os.path.lexists(path)))
+            return Place(wanted, notices=notices)
+        return Place(_next(wanted, lambda path: is_taken(path) or os.path.lexists(path)), notices=notices)
     if existing == "skip":
         if is_taken(wanted) or (not explicit and _same_file(wanted, source)):
             wanted = _next(wanted, is_taken)
-        return Place(wanted, skipped=os.path.lexists(wanted))
-    if not is_taken(wanted) and not os.path.lexists(wanted):
-        return Place(wanted)
-    return Place(_next(wanted, lambda path: is_taken(path) or os.path.lexists(path)))
+        return Place(wanted, skipped=os.path.lexists(wanted), notices=notices)
+    if is_taken(wanted) or os.path.lexists(wanted):
+        wanted = _next(wanted, lambda path: is_taken(path) or os.path.lexists(path))
+    return Place(wanted, notices=notices)
+
+
+def _refused_letters(folder: Path, names: Sequence[str]) -> str:
+    """Letters of `names` that the file system of `folder` takes in no name: FAT and its kin, what Linux allows."""
+    letters = sorted(set(_REFUSED_BY_SOME.findall("".join(names))))
+    while letters and not folder.is_dir() and folder != folder.parent:
+        folder = folder.parent  # it will be made, and is on the same drive in all likelihood
+    return "".join(letter for letter in letters if _is_refused(folder / f"{name_partial()}{letter}"))
+
+
+def _is_refused(name: Path) -> bool:
+    try:
+        os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        name.unlink()
+    except OSError as error:
+        # Whatever else is wrong there has its own sentence later.
+        return error.errno in (errno.EINVAL, errno.EILSEQ)
+    return False
+
+
+def _spelt(letters: str) -> str:
+    return " ".join(letter if letter.isprintable() else ascii(letter).strip("'") for letter in letters)
 
 
 def output_name(source: Path, kind: str, template: str, fields: Mapping[str, str]) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
+import re
+import sys
 from datetime import date
 from pathlib import Path
 
@@ -16,6 +19,7 @@ from engine.errors import Code, PellucidError
 from engine.image.buffer import ImageBuffer
 from engine.image.formats import EXTENSIONS, WRITTEN
 from engine.image.naming import (
+    Place,
     check_template,
     choose_format,
     collect_sources,
@@ -119,6 +123,57 @@ def test_shortening_cuts_between_characters() -> None:
     assert [shorten("aé写🎉", limit) for limit in range(12)] == (
         ["", "a", "a", "aé", "aé", "aé", "aé写", "aé写", "aé写", "aé写", "aé写🎉", "aé写🎉"]
     )
+
+
+@pytest.fixture
+def stick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder on a drive that takes names as FAT does."""
+    folder = tmp_path / "stick"
+    folder.mkdir()
+    open_file = os.open
+
+    def refuse(name: object, *words: object) -> int:
+        path = Path(os.fsdecode(name))  # type: ignore[arg-type]
+        if folder in path.parents and re.search(
+            r'[\\:*?"<>|\x00-\x1f\udc80-\udcff]', path.relative_to(folder).as_posix()
+        ):
+            raise OSError(errno.EINVAL, "Invalid argument", str(path))
+        return open_file(name, *words)  # type: ignore[call-overload,no-any-return]
+
+    monkeypatch.setattr(os, "open", refuse)
+    return folder
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there no file has such a name")
+def test_letters_that_the_drive_refuses_become_underscores_and_are_told(stick: Path, tmp_path: Path) -> None:
+    root = tmp_path / "trip: Rome?"
+    source = root / "day 1: rain" / "why?\udcfc.png"
+
+    def result(target: Path, existing: Existing = "number") -> Place:
+        return output_path(source, target, root=root, format="png", template=DEFAULT, fields=FIELDS, existing=existing)
+
+    made = result(stick / "new")
+    assert made.path == stick / "new" / "day 1_ rain" / "why___compact-16_x4.png"
+    assert len(made.notices) == 1
+    assert r": ? \udcfc" in made.notices[0]
+    assert list(stick.iterdir()) == []
+    made.path.parent.mkdir(parents=True)
+    made.path.touch()
+    assert result(stick / "new", "skip").skipped
+    assert result(stick / "new", "overwrite").path == made.path
+    assert result(stick / "new").path.name == "why___compact-16_x4 (2).png"
+    elsewhere = result(tmp_path / "out")
+    assert elsewhere.path == tmp_path / "out" / "day 1: rain" / "why?\udcfc_compact-16_x4.png"
+    assert elsewhere.notices == ()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there it is no name at all")
+def test_a_name_that_was_asked_for_and_the_drive_refuses_is_said_before_any_work(stick: Path, tmp_path: Path) -> None:
+    with pytest.raises(PellucidError, match="takes no : in the name") as caught:
+        place(tmp_path / "a.png", stick / "a:b.png")
+    assert caught.value.code is Code.FILE_UNWRITABLE
+    assert place(tmp_path / "a.png", tmp_path / "a:b.png") == tmp_path / "a:b.png"
+    assert place(tmp_path / "a.png", stick / "a-b.png") == stick / "a-b.png"
 
 
 def test_folders_are_mirrored(tmp_path: Path) -> None:

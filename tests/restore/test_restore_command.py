@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from engine.errors import Code, PellucidError
 from engine.models.library import find_model
@@ -152,6 +153,27 @@ def test_any_size_can_be_asked_for(
     target = tmp_path / "result.png"
     assert restore(picture("a.png"), "-o", target, *flags)[0] == 0
     assert opened(target).size == size
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there no file has such a name")
+def test_a_name_that_the_drive_takes_only_in_part_is_told(
+    restore: Restore, picture: Picture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.image.naming._is_refused", lambda name: ":" in name.name)
+    code, records = restore(picture("12:30.png", 8, 8), "-o", tmp_path / "out")
+    assert code == 0
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["12_30_faithful_x4.png"]
+    assert any("takes no : in names" in str(record["text"]) for record in records if record.get("type") == "Notice")
+
+
+def test_hdr_is_not_called_srgb(restore: Restore, tmp_path: Path) -> None:
+    info = PngInfo()
+    info.add(b"cICP", bytes([9, 16, 0, 1]))
+    Image.new("RGB", (8, 8), "grey").save(tmp_path / "a.png", pnginfo=info)
+    _code, records = restore(tmp_path / "a.png", "--srgb", "-o", tmp_path / "out")
+    assert any("not converted to sRGB" in str(record["text"]) for record in records if record.get("type") == "Notice")
+    with Image.open(tmp_path / "out" / "a_faithful_x4.png") as result:
+        assert b"cICP" in Path(result.filename).read_bytes()
 
 
 def test_transparency_is_kept_and_enlarged(restore: Restore, picture: Picture, tmp_path: Path) -> None:

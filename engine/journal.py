@@ -2,7 +2,8 @@
 
 One JSON object a line: a request when it is taken in, the name of its job when it has ended. Every process has a file
 of its own in the user's state folder; it disappears when nothing is left to do. Paths in it are absolute, so that any
-process can go on from anywhere.
+process can go on from anywhere. Whoever goes on takes the file over first, by giving it a name of its own: of several
+that try at once, one succeeds.
 """
 
 from __future__ import annotations
@@ -61,7 +62,8 @@ def journal_folder() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """What queues that were cut off have left, as one queue with new names of jobs, and the files that tell it."""
+    """What queues that were cut off have left, as one queue with new names of jobs, and the files that tell it, which
+    are this process's now."""
 
     requests: tuple[RestoreRequest, ...] = ()
     files: tuple[Path, ...] = ()
@@ -75,7 +77,7 @@ class Journal:
         FILE_UNWRITABLE."""
         requests = list(requests)
         self._left = {request.job for request in requests}
-        self._path = folder / f"restore-queue-{machine_tag()}-{os.getpid()}-{secrets.token_hex(4)}.jsonl"
+        self._path = folder / _own_name()
         lines = _lines(*(_Taken(_from_anywhere(request)) for request in requests))
         make_folder(folder)
         write_whole(self._path, lambda partial: partial.write_bytes(lines))
@@ -108,8 +110,9 @@ class Journal:
             _remove(self._path)
 
 
-def unfinished(folder: Path) -> Unfinished:
-    """What is left of queues whose processes are gone, the oldest first; those at work are not touched."""
+def take_over(folder: Path) -> Unfinished:
+    """What is left of queues whose processes are gone, the oldest first; those at work are not touched. No other
+    process gets the same while this one lives."""
     found: list[tuple[float, Path]] = []
     try:
         entries = list(os.scandir(folder))
@@ -122,13 +125,28 @@ def unfinished(folder: Path) -> Unfinished:
                 found.append((written, Path(entry.path)))
     wanted: dict[RestoreRequest, None] = {}
     files = []
-    for _, file in sorted(found):
+    for _, path in sorted(found):
         with suppress(OSError):
+            file = _claim(path)
             # Twice in two files: the process that was to go on was cut off before it could remove the older one.
             wanted |= dict.fromkeys(msgspec.structs.replace(request, job="") for request in read_journal(file))
             files.append(file)
     named = (msgspec.structs.replace(request, job=str(number)) for number, request in enumerate(wanted, 1))
     return Unfinished(tuple(named), tuple(files))
+
+
+def _claim(file: Path) -> Path:
+    """The journal under a name of this process. Raises FileNotFoundError when another one was quicker."""
+    own = file.with_name(_own_name())
+    try:
+        # First it becomes young: one that is older than the process it is named after looks abandoned.
+        os.utime(file)
+        file.rename(own)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        return file  # in a folder that cannot be written the work can be done all the same
+    return own
 
 
 def read_journal(file: Path) -> list[RestoreRequest]:
@@ -184,6 +202,10 @@ def _from_anywhere(request: RestoreRequest) -> RestoreRequest:
 
 def _model_from_anywhere(name: str) -> str:
     return str(Path(name).absolute()) if looks_like_path(name) else name
+
+
+def _own_name() -> str:
+    return f"restore-queue-{machine_tag()}-{os.getpid()}-{secrets.token_hex(4)}.jsonl"
 
 
 def _lines(*entries: _Taken | _Ended) -> bytes:

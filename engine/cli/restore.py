@@ -78,7 +78,7 @@ def add_restore_parser(subparsers: Subparsers) -> None:
 
 
 def run(arguments: argparse.Namespace, output: Output) -> int:
-    from engine.journal import Journal, Unfinished, journal_folder, unfinished
+    from engine.journal import Journal, Unfinished, journal_folder, take_over
     from engine.queue import RestoreQueue
     from engine.restore import Restorer
 
@@ -86,7 +86,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
     left_out: list[str] = []
     if arguments.resume:
         _refuse_beside_resume(arguments)
-        earlier = unfinished(journal_folder())
+        earlier = take_over(journal_folder())
         requests = list(earlier.requests)
         if not requests:
             output.say("Nothing is left to do.")

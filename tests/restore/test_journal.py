@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from engine.errors import Code, PellucidError
-from engine.journal import Journal, read_journal, unfinished
+from engine.journal import Journal, Unfinished, read_journal, take_over
 from engine.wire import RestoreOptions, RestoreRequest
 
 HERE = Path.cwd()
@@ -31,7 +31,7 @@ def cut_off(folder: Path, ended: list[str], requests: list[RestoreRequest] = REQ
 
 
 def sources(folder: Path) -> list[str]:
-    return [request.source for request in unfinished(folder).requests]
+    return [request.source for request in take_over(folder).requests]
 
 
 def of_process(journal: Path, process: int) -> Path:
@@ -51,7 +51,7 @@ def test_a_queue_that_ended_leaves_nothing_and_one_that_did_not_stays(tmp_path: 
         for request in REQUESTS[1:]:
             journal.end(request.job)
     assert sources(tmp_path) == [REQUESTS[0].source]
-    with Journal(tmp_path, REQUESTS[:1], instead_of=unfinished(tmp_path)) as journal:
+    with Journal(tmp_path, REQUESTS[:1], instead_of=take_over(tmp_path)) as journal:
         journal.end("0")
     assert not list(tmp_path.iterdir())
 
@@ -70,13 +70,13 @@ def test_another_queue_spoils_no_older_journal_and_all_come_back_as_one(tmp_path
     with Journal(tmp_path, [other]) as journal:
         journal.end("3")
     cut_off(tmp_path, [], [other])
-    left = unfinished(tmp_path)
-    assert sources(tmp_path) == [REQUESTS[3].source, REQUESTS[4].source, other.source]
+    left = take_over(tmp_path)
+    assert [request.source for request in left.requests] == [REQUESTS[3].source, REQUESTS[4].source, other.source]
     assert [request.job for request in left.requests] == ["1", "2", "3"], "every job has a name of its own"
     cut_off_again = Journal(tmp_path, left.requests, instead_of=left)
     assert len(list(tmp_path.iterdir())) == 1
     cut_off_again._file.close()
-    assert unfinished(tmp_path).requests == left.requests
+    assert take_over(tmp_path).requests == left.requests
 
 
 def test_what_stands_in_two_journals_is_done_once(tmp_path: Path) -> None:
@@ -91,31 +91,91 @@ def test_nothing_is_removed_before_the_new_journal_is_there(tmp_path: Path, monk
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    left = unfinished(tmp_path)
+    left = take_over(tmp_path)
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(PellucidError) as caught:
         Journal(tmp_path, left.requests, instead_of=left)
     assert caught.value.code is Code.DISK_FULL
-    assert unfinished(tmp_path) == left
+    assert take_over(tmp_path).requests == left.requests
     assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_a_process_at_work_keeps_its_journal_and_a_younger_one_of_its_number_does_not(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         journal = of_process(cut_off(tmp_path, []), process.pid)
-        assert unfinished(tmp_path).files == ()
+        assert sources(tmp_path) == []
         before = psutil.Process(process.pid).create_time() - 100
         os.utime(journal, (before, before))
-        assert unfinished(tmp_path).files == (journal,)
-        os.utime(journal)
+        assert len(sources(tmp_path)) == 5
+        (taken,) = tmp_path.iterdir()
+        journal = of_process(taken, process.pid)
+        assert sources(tmp_path) == []
         process.communicate(b"\n")
-    assert unfinished(tmp_path).files == (journal,)
+    assert len(sources(tmp_path)) == 5
+
+
+TAKES = """
+import sys
+from pathlib import Path
+from engine.journal import take_over
+print("ready", flush=True)
+input()
+print(len(take_over(Path(sys.argv[1])).requests), flush=True)
+input()
+"""
+
+
+def test_of_several_that_go_on_at_once_one_gets_the_list(tmp_path: Path) -> None:
+    words = [sys.executable, "-c", TAKES, str(tmp_path)]
+    for _ in range(3):
+        for file in tmp_path.iterdir():
+            file.unlink()
+        of_process(cut_off(tmp_path, []), 2**22 + 1)  # no process has this number
+        takers = [
+            subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+            for _ in range(3)
+        ]
+        for word in ("ready", None):
+            heard = [taker.stdout.readline().strip() for taker in takers if taker.stdout]
+            if word is None:
+                assert sorted(heard) == ["0", "0", "5"]
+            for taker in takers:
+                assert taker.stdin
+                taker.stdin.write("\n")
+        for taker in takers:
+            taker.communicate()
+        assert len(sources(tmp_path)) == 5, "whoever has taken it is gone"
+
+
+def test_whoever_is_a_moment_late_gets_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = cut_off(tmp_path, [])
+    make_young = os.utime
+
+    def then_another_takes_it(file: Path) -> None:
+        make_young(file)
+        file.rename(tmp_path / "taken")
+
+    monkeypatch.setattr(os, "utime", then_another_takes_it)
+    assert take_over(tmp_path) == Unfinished()
+    assert not journal.exists()
+
+
+def test_a_folder_that_cannot_be_written_lets_its_lists_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = cut_off(tmp_path, [])
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(30, "Read-only file system")
+
+    monkeypatch.setattr(os, "utime", refuse)
+    assert take_over(tmp_path).files == (journal,)
 
 
 def test_the_journal_of_an_earlier_release_is_read(tmp_path: Path) -> None:
     old = cut_off(tmp_path, ["0"]).rename(tmp_path / "restore-queue.jsonl")
     assert sources(tmp_path) == [request.source for request in REQUESTS[1:]]
-    assert unfinished(tmp_path).files == (old,)
+    assert not old.exists()
 
 
 def test_paths_are_the_same_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,7 +185,7 @@ def test_paths_are_the_same_from_any_folder(tmp_path: Path, monkeypatch: pytest.
     state = tmp_path / "state"
     cut_off(state, [], [RestoreRequest(job="1", source="in/a.png", target="out", root="in", options=options)])
     monkeypatch.chdir(tmp_path)
-    (request,) = unfinished(state).requests
+    (request,) = take_over(state).requests
     here = tmp_path / "here"
     assert [request.source, request.target, request.root] == [
         str(here / "in/a.png"),

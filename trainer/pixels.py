@@ -13,7 +13,6 @@ import errno
 import mmap
 import os
 import shutil
-import struct
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,17 +20,12 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.errors import Code, PellucidError
-from engine.image import exif
 from engine.image.decode import probe_image, read_image
-from engine.image.headers import Damaged, Header, read_jpeg, read_png
-from engine.image.skim import skim_jpeg, skim_png
-from engine.image.sniff import image_format
+from engine.image.skim import measure_upright
 
 Pixels = npt.NDArray[np.uint8]
 """(height, width, 3) uint8, RGB."""
 
-_MAGIC = 8
-"""Bytes that tell PNG and JPEG files from all others."""
 _HEADER = np.dtype([("ready", "<u4"), ("height", "<u4"), ("width", "<u4"), ("reserved", "<u4")])
 
 
@@ -55,28 +49,12 @@ def read_pixels(path: Path) -> Pixels:
 
 
 def picture_size(path: Path) -> tuple[int, int]:
-    """(height, width) of the upright picture, as `read_pixels` gives it. The pixels of PNG and JPEG files are passed
-    over; other files are read whole, though not decoded."""
-    try:
-        header = _skim_header(path)
-    except (OSError, struct.error, Damaged):
-        header = None
-    if header is None:
-        facts = probe_image(path)
-        return facts.height, facts.width
-    turned = exif.orientation(header.metadata.exif) >= 5
-    return (header.width, header.height) if turned else (header.height, header.width)
-
-
-def _skim_header(path: Path) -> Header | None:
-    if not path.is_file():
-        return None
-    with path.open("rb") as file:
-        kind = image_format(file.read(_MAGIC))
-        file.seek(0)
-        if kind == "png":
-            return read_png(skim_png(file))
-        return read_jpeg(skim_jpeg(file)) if kind == "jpeg" else None
+    """(height, width) of the upright picture, as `read_pixels` gives it. The pixels of PNG, JPEG, WebP and TIFF files
+    are passed over; other files are read whole, though not decoded."""
+    if (size := measure_upright(path)) is not None:
+        return size
+    facts = probe_image(path)
+    return facts.height, facts.width
 
 
 class PixelCache:

@@ -354,7 +354,7 @@ def _open_raw(path: Path, data: bytes) -> _Opened:
 def _open_tiff(path: Path, data: bytes) -> _Opened:
     from engine.image.tiff_pages import open_first_page
 
-    page = open_first_page(path, data)
+    page = open_first_page(path, lambda: io.BytesIO(data))
     structure = exif.parse(data)
     metadata = replace(page.header.metadata, exif=exif.extract(structure) if structure else None)
     return _Opened(replace(page.header, metadata=metadata), page.decode, page.orientation, page.icc)

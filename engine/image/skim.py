@@ -1,7 +1,8 @@
 """Enough of a picture file to know its header, without reading its pixels: what counts when thousands are measured.
 
-Each function gives bytes that the reader of `headers` with the same name takes for the file: everything it looks at is
-there, the pixels are not. What is wrong with the file raises `Damaged` there, or is left to whoever reads it whole.
+The functions that skim give bytes that the reader of `headers` with the same name takes for the file: everything it
+looks at is there, the pixels are not. What is wrong with the file raises `Damaged` there, or is left to whoever reads
+it whole.
 """
 
 from __future__ import annotations
@@ -9,14 +10,50 @@ from __future__ import annotations
 import os
 import struct
 import zlib
+from collections.abc import Callable
+from pathlib import Path
 from typing import BinaryIO, Final
 
-from engine.image.headers import LARGEST_METADATA
+from engine.image import exif
+from engine.image.headers import LARGEST_METADATA, Damaged, Header, read_jpeg, read_png, read_webp
+from engine.image.sniff import image_format
+from engine.image.tiff_pages import open_first_page
 
+_MAGIC: Final = 12
+"""Bytes that tell PNG, JPEG, WebP and TIFF from all others."""
 _TAIL: Final = 256 << 10
 """How much of a PNG's end is looked at: several times the largest EXIF that a camera writes."""
 _END: Final = struct.pack(">I", 0) + b"IEND" + struct.pack(">I", zlib.crc32(b"IEND"))
 _NO_PIXELS: Final = struct.pack(">I", 0) + b"IDAT" + struct.pack(">I", zlib.crc32(b"IDAT"))
+
+
+def measure_upright(path: Path) -> tuple[int, int] | None:
+    """(height, width) of the upright picture in a PNG, JPEG, WebP or TIFF file; None where only the whole file tells,
+    or tells what is wrong with it."""
+    if not path.is_file():
+        return None
+    try:
+        with path.open("rb") as file:
+            kind = image_format(file.read(_MAGIC))
+            file.seek(0)
+            if kind == "tiff":
+                return _measure_tiff(path)
+            if kind not in _SKIMMED:
+                return None
+            skim, read = _SKIMMED[kind]
+            header = read(skim(file))
+    except Exception:  # parsers raise whatever damaged bytes make them trip over
+        return None
+    return _upright(header, exif.orientation(header.metadata.exif))
+
+
+def _measure_tiff(path: Path) -> tuple[int, int] | None:
+    page = open_first_page(path, lambda: path.open("rb"))
+    return None if page.maybe_raw else _upright(page.header, page.orientation)
+
+
+def _upright(header: Header, orientation: int) -> tuple[int, int]:
+    return (header.width, header.height) if orientation >= 5 else (header.height, header.width)
 
 
 def skim_png(file: BinaryIO) -> bytes:
@@ -61,3 +98,31 @@ def skim_jpeg(file: BinaryIO) -> bytes:
             kept.append(b"\xff\xd9")
             break
     return b"".join(kept)
+
+
+def skim_webp(file: BinaryIO) -> bytes:
+    """Every chunk, of those with pixels no more than their first bytes."""
+    length = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    head = file.read(12)
+    end = struct.unpack_from("<I", head, 4)[0] + 8
+    if end > length:
+        raise Damaged("it is shorter than it says")
+    chunks = b""
+    at = 12
+    while at + 8 <= end:
+        file.seek(at)
+        kind, inner = struct.unpack("<4sI", file.read(8))
+        if at + 8 + inner > length:
+            raise Damaged("it ends inside a chunk")
+        body = file.read(min(inner, LARGEST_METADATA if kind in (b"ICCP", b"EXIF", b"XMP ") else 10))
+        chunks += struct.pack("<4sI", kind, len(body)) + body + bytes(len(body) & 1)
+        at += 8 + inner + (inner & 1)
+    return b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WEBP" + chunks
+
+
+_SKIMMED: Final[dict[str, tuple[Callable[[BinaryIO], bytes], Callable[[bytes], Header]]]] = {
+    "png": (skim_png, read_png),
+    "jpeg": (skim_jpeg, read_jpeg),
+    "webp": (skim_webp, read_webp),
+}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import io
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -15,11 +15,14 @@ from engine.errors import Code, PellucidError
 from engine.image.buffer import Metadata
 from engine.image.colour import cmyk_to_srgb
 from engine.image.headers import Damaged, Header
+from engine.image.sniff import RAW_PHOTOMETRIC
 
 Pixels = npt.NDArray[Any]
 
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _SEPARATED, _YCBCR = 0, 1, 2, 3, 5, 6
 _JPEG_COMPRESSIONS = (6, 7, 34892, 33007)
+_TAGS_OF_RAW: Final = (0x014A, 0xC612)
+"""SubIFDs, where cameras put the sensor's samples, and DNGVersion."""
 _LARGEST_BLOCK = 1 << 28
 """Pixels in one strip or tile beyond the page itself: a guard against hostile headers."""
 
@@ -32,12 +35,15 @@ class FirstPage:
     orientation: int
     icc: bytes | None
     """ICC profile of what `decode` gives, where it is not the file's own."""
+    maybe_raw: bool
+    """Whether it may only be the thumbnail of a camera's file."""
 
 
-def open_first_page(path: Path, data: bytes) -> FirstPage:
+def open_first_page(path: Path, open_file: Callable[[], BinaryIO]) -> FirstPage:
+    """`open_file` opens the file, or its bytes, as often as it is called; only `decode` reads pixels."""
     import tifffile
 
-    with tifffile.TiffFile(io.BytesIO(data)) as file:
+    with open_file() as handle, tifffile.TiffFile(handle) as file:
         page = file.pages.first
         width, height = int(page.imagewidth), int(page.imagelength)
         photometric, samples = int(page.photometric), int(page.samplesperpixel)
@@ -49,7 +55,8 @@ def open_first_page(path: Path, data: bytes) -> FirstPage:
         dpi = _resolution(page)
         orientation = page.tags.valueof(274, default=1)
         compression = int(page.compression)
-        _check_blocks(page, len(data))
+        _check_blocks(page, handle.seek(0, os.SEEK_END))
+        maybe_raw = photometric in RAW_PHOTOMETRIC or any(tag in page.tags for tag in _TAGS_OF_RAW)
     if width < 1 or height < 1 or samples < 1:
         raise Damaged("it says no size")
     colours = {_RGB: 3, _YCBCR: 3, _SEPARATED: 4}.get(photometric, 1)
@@ -68,7 +75,7 @@ def open_first_page(path: Path, data: bytes) -> FirstPage:
     header = Header(width, height, bits, has_alpha, Metadata(_bytes(icc), None, _bytes(xmp), dpi))
 
     def decode() -> Pixels:
-        with tifffile.TiffFile(io.BytesIO(data)) as file:
+        with open_file() as handle, tifffile.TiffFile(handle) as file:
             page = file.pages.first
             array = page.asarray(maxworkers=1)
             palette = page.colormap
@@ -79,7 +86,7 @@ def open_first_page(path: Path, data: bytes) -> FirstPage:
         return _meaning(array, photometric, colours, sample_bits, palette, extra[0] if has_alpha else 0, _bytes(icc))
 
     profile = cmyk_to_srgb(np.zeros((1, 1, 4), np.uint8), _bytes(icc))[1] if photometric == _SEPARATED else None
-    return FirstPage(header, decode, orientation if orientation in range(1, 9) else 1, profile)
+    return FirstPage(header, decode, orientation if orientation in range(1, 9) else 1, profile, maybe_raw)
 
 
 def _meaning(

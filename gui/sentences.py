@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from msgspec.structs import replace
 from PySide6.QtCore import QCoreApplication, QDateTime, QLocale
 
 from engine import wire
@@ -73,6 +74,17 @@ def crash(crashed: wire.Crashed) -> str:
     ended = "crashed" if crashed.signal or crashed.exit_code is None else "ended"
     outcome = Outcome("crashed" if ended == "crashed" else "ended", crashed.exit_code, crashed.signal)
     return outcome.sentence()
+
+
+def failure(failed: wire.Failed) -> wire.Failed:
+    """As it is told here, where every picture was there when it was added."""
+    if failed.code != "file-missing":
+        return failed
+    return replace(
+        failed,
+        message=_tr("The file is no longer there."),
+        hint=_tr("It was moved or deleted, or its drive is not connected."),
+    )
 
 
 def item_line(item: Item) -> tuple[str, Tone]:

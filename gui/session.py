@@ -15,6 +15,7 @@ from PySide6.QtCore import QElapsedTimer, QObject, QStandardPaths, QTimer, Signa
 from PySide6.QtGui import QImage
 
 from engine import wire
+from gui import sentences
 from gui import settings as settings_file
 from gui.client import WorkerClient
 from gui.naming import is_picture, pictures_below, results_place
@@ -284,6 +285,7 @@ class RestoreSession(QObject):
         if isinstance(event, wire.BandReady):
             self.band_came.emit(event)
         else:
+            event = sentences.failure(event) if isinstance(event, wire.Failed) else event
             self.apply(event)
             if isinstance(event, wire.Terminal):
                 self.job_ended.emit(event)

@@ -94,7 +94,8 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         requests, left_out = _requests(arguments, output)
     started = time.perf_counter()
     counts: Counter[str] = Counter()
-    kept = _Kept(output, set() if arguments.resume else {job.job for job in requests if not lexists(job.source)})
+    is_gone = _was_deleted if arguments.resume else _is_missing
+    kept = _Kept(output, {job.job for job in requests if is_gone(job.source)})
     try:
         with ExitStack() as stack:
             if requests or earlier.files:
@@ -205,11 +206,21 @@ _MAY_PASS = (Code.DISK_FULL, Code.FILE_UNWRITABLE, Code.FILE_UNREADABLE, Code.FI
 """Failures that a drive that is connected again, or some room on it, makes go away."""
 
 
+def _is_missing(source: str) -> bool:
+    return not lexists(source)
+
+
+def _was_deleted(source: str) -> bool:
+    """It is missing from its folder; of a drive that is not connected the folder is missing too."""
+    return _is_missing(source) and Path(source).parent.is_dir()
+
+
 class _Kept:
     """The pictures that `--resume` would go on with, as far as the state folder can be written."""
 
     def __init__(self, output: Output, never_there: set[str]) -> None:
-        """`never_there`: jobs whose sources were missing from the start; a wrong name becomes no right one."""
+        """`never_there`: jobs whose sources are missing from the start; neither a wrong name nor a deleted picture is
+        there another time."""
         self.journal: Journal | None = None
         self._output = output
         self._never_there = never_there

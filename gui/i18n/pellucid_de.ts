@@ -1030,6 +1030,14 @@ Ein Training läuft weiter, wenn dieses Fenster geschlossen wird.</translation>
             <translation>{n} MP/s</translation>
         </message>
         <message>
+            <source>The file is no longer there.</source>
+            <translation>Die Datei ist nicht mehr da.</translation>
+        </message>
+        <message>
+            <source>It was moved or deleted, or its drive is not connected.</source>
+            <translation>Sie wurde verschoben oder gelöscht, oder ihr Laufwerk ist nicht angeschlossen.</translation>
+        </message>
+        <message>
             <source>Waiting</source>
             <translation>Wartet</translation>
         </message>

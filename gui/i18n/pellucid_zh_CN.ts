@@ -1030,6 +1030,14 @@ A training keeps running when this window is closed.</source>
             <translation>{n} MP/秒</translation>
         </message>
         <message>
+            <source>The file is no longer there.</source>
+            <translation>文件已不在原处。</translation>
+        </message>
+        <message>
+            <source>It was moved or deleted, or its drive is not connected.</source>
+            <translation>它已被移动或删除，或者其所在的驱动器未连接。</translation>
+        </message>
+        <message>
             <source>Waiting</source>
             <translation>等待中</translation>
         </message>

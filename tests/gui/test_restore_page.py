@@ -272,6 +272,25 @@ def test_the_offer_counts_pictures_whose_drive_is_not_there_now(open_window: Ope
     assert second.session.leftovers == ()
 
 
+def test_a_picture_that_was_deleted_meanwhile_fails_once_and_is_not_offered_again(
+    qtbot: QtBot, open_window: Open, pictures: list[str], tmp_path: Path
+) -> None:
+    settings = Settings(start_at_once=False, output_folder=str(tmp_path / "out"))
+    first = open_window(settings=settings)
+    first.session.add_paths(pictures[:2])
+    first.close()
+    Path(pictures[0]).unlink()
+    second = open_window(settings=settings)
+    second.begin([])
+    press(second, "Go on")
+    qtbot.waitUntil(lambda: states(second) == ["failed", "done"], timeout=WAIT)
+    assert second.session.queue.items[0].message == "The file is no longer there."
+    assert "no longer there" in second.restore_page.banner.text()
+    second.close()
+    assert not (tmp_path / "state" / "queue.json").exists()
+    assert open_window(settings=settings).session.leftovers == ()
+
+
 def test_a_damaged_journal_that_cannot_be_moved_does_not_keep_the_window_from_opening(
     open_window: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -448,6 +448,29 @@ def test_what_may_do_better_another_time_is_left_for_resume(
     assert begun == []
 
 
+def test_a_picture_that_was_deleted_is_left_for_resume_once_and_one_of_a_drive_that_is_away_for_longer(
+    restore: Restore,
+    picture: Picture,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    sources = [picture("a.png"), picture("b.png"), picture("drive/c.png")]
+    with monkeypatch.context() as once:
+        failing_restorer(once, dict.fromkeys(("b.png", "c.png"), Code.FILE_UNREADABLE))
+        assert restore(*sources, "-o", tmp_path / "out")[0] == 1
+    sources[1].unlink()
+    (tmp_path / "drive").rename(tmp_path / "away")
+    capsys.readouterr()
+    assert main(["restore", "--resume"]) == 1
+    said = capsys.readouterr().err
+    assert "b.png" in said
+    assert "1 picture is left to do." in said
+    (tmp_path / "away").rename(tmp_path / "drive")
+    assert main(["restore", "--resume"]) == 0
+    assert len(list((tmp_path / "out").iterdir())) == 2
+
+
 def test_a_command_of_which_nothing_came_leaves_nothing_to_resume(
     restore: Restore, picture: Picture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -46,6 +46,9 @@ def target_of(request: wire.RestoreRequest) -> Path:
 def restore(request: wire.RestoreRequest) -> None:
     try:
         image = ImageOps.exif_transpose(Image.open(request.source)).convert("RGB")
+    except FileNotFoundError:
+        say(wire.Failed(job=request.job, code="file-missing", message=f"There is no file {request.source}."))
+        return
     except OSError as error:
         say(
             wire.Failed(

@@ -7,7 +7,9 @@ import os
 import platform
 import re
 import secrets
+import time
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 
 import psutil
@@ -20,8 +22,20 @@ def name_partial() -> str:
     return f".pellucid-{machine_tag()}-{os.getpid()}-{secrets.token_hex(6)}.part"
 
 
+_SWEEP_SECONDS = 60
+
+
 def sweep_partials(folder: Path) -> None:
-    """Removes the partial files of processes of this machine that are gone; those of others may be at work."""
+    """Removes the partial files of processes of this machine that are gone; those of others may be at work.
+
+    Looks through the same folder once a minute at most: 3,000 results in one folder are 3,000 looks at 3,000 names,
+    which a network drive takes its time for.
+    """
+    _sweep(str(folder.absolute()), int(time.monotonic() / _SWEEP_SECONDS))
+
+
+@lru_cache(maxsize=64)
+def _sweep(folder: str, _minute: int) -> None:
     with suppress(OSError):
         for entry in os.scandir(folder):
             match = _NAME.fullmatch(entry.name)

@@ -6,11 +6,13 @@ import errno
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from engine.errors import Code, PellucidError
+from engine.partial import machine_tag
 from engine.whole_file import make_folder, write_whole
 
 ROOT = Path(__file__).parents[1]
@@ -96,3 +98,24 @@ def test_a_folder_below_a_file_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(PellucidError, match="cannot be written") as caught:
         make_folder(tmp_path / "file" / "below")
     assert caught.value.code is Code.FILE_UNWRITABLE
+
+
+def test_a_folder_is_looked_through_once_a_minute_not_once_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks, list_folder, now = [], os.scandir, time.monotonic()
+
+    def count(folder: str) -> object:
+        looks.append(folder)
+        return list_folder(folder)
+
+    monkeypatch.setattr(os, "scandir", count)
+    for minutes in (0, 0.001, 0.002, 2, 2.001):
+        monkeypatch.setattr(time, "monotonic", lambda after=minutes: now // 60 * 60 + 60 * after)
+        write_whole(tmp_path / "a", lambda partial: partial.write_bytes(b""))
+    assert looks == [str(tmp_path)] * 2
+    left = tmp_path / f".pellucid-{machine_tag()}-{2**22 + 5}-0123456789ab.part"
+    left.touch()
+    monkeypatch.setattr(time, "monotonic", lambda: now + 600)
+    write_whole(tmp_path / "a", lambda partial: partial.write_bytes(b""))
+    assert not left.exists()

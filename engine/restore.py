@@ -8,7 +8,7 @@ file. `engine.queue` lets the stations of neighbouring jobs work at the same tim
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -153,9 +153,8 @@ class Restorer:
                 return AlreadyThere(place.path)
             self._promised[request.job] = place.path
         bits = choose_bits(kind, options.bits, image.bits)
-        return Job(
-            request, image, model, place.path, kind, bits, width, height, place.notices + _unconverted(image, options)
-        )
+        notices = place.notices + tuple(_left_undone(image, options))
+        return Job(request, image, model, place.path, kind, bits, width, height, notices)
 
     def end(self, job: str) -> None:
         """The job has ended: its place is taken now, or free."""
@@ -298,10 +297,12 @@ def final_size(width: int, height: int, size: Size, scale: int) -> tuple[int, in
     )
 
 
-def _unconverted(image: ImageBuffer, options: RestoreOptions) -> tuple[str, ...]:
-    if options.profile != "srgb" or image.metadata.cicp is None:
-        return ()
-    return (f"The colours are {name_of_colours(image.metadata.cicp)} and were not converted to sRGB.",)
+def _left_undone(image: ImageBuffer, options: RestoreOptions) -> Iterator[str]:
+    """Sentences about what a user may expect and does not get."""
+    if image.several:
+        yield "The file holds several pictures (frames or pages), and only the first is restored."
+    if options.profile == "srgb" and image.metadata.cicp is not None:
+        yield f"The colours are {name_of_colours(image.metadata.cicp)} and were not converted to sRGB."
 
 
 def _name_fields(options: RestoreOptions, model: Model, image: ImageBuffer, width: int, height: int) -> dict[str, str]:

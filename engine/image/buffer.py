@@ -35,6 +35,8 @@ class ImageBuffer:
     metadata: Metadata = field(default_factory=Metadata)
     format: str = ""
     """Lower-case id of the file format it came from: png, jpeg, webp, bmp, tiff, gif, avif, heic, raw, ..."""
+    several: bool = False
+    """Whether the file held more pictures, frames or pages, of which this is the first."""
 
     @property
     def height(self) -> int:

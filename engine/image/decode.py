@@ -96,6 +96,7 @@ def read_image(path: str | os.PathLike[str], *, max_megapixels: float = 500.0) -
         alpha,
         correct_metadata(metadata, samples.shape[1], samples.shape[0]),
         kind,
+        opened.header.several,
     )
 
 
@@ -248,10 +249,12 @@ def _open_gif(path: Path, data: bytes) -> _Opened:
     if not width or not height:
         raise Damaged("it says no size")
 
-    def load() -> Image.Image:
+    def load() -> GifImageFile:
         return GifImageFile(io.BytesIO(data))
 
-    return _Opened(Header(width, height, 8, "transparency" in load().info), lambda: _pillow_samples(load()))
+    image = load()
+    header = Header(width, height, 8, "transparency" in image.info, several=_is_animated(image))
+    return _Opened(header, lambda: _pillow_samples(load()))
 
 
 def _open_bmp(path: Path, data: bytes) -> _Opened:
@@ -274,7 +277,8 @@ def _open_avif(path: Path, data: bytes) -> _Opened:
     image = load()
     metadata = _pillow_metadata(image)
     depth = _av1_depth(data)
-    header = Header(*image.size, 16 if depth > 8 else 8, image.mode == "RGBA", metadata)
+    bits = 16 if depth > 8 else 8
+    header = Header(*image.size, bits, image.mode == "RGBA", metadata, several=_is_animated(image))
 
     def decode() -> Pixels:
         if depth == 8:
@@ -321,7 +325,7 @@ def _open_heic(path: Path, data: bytes) -> _Opened:
     )
     deep = ";16" in primary.mode
     width, height = primary.size
-    header = Header(width, height, 16 if deep else 8, "A" in primary.mode, metadata)
+    header = Header(width, height, 16 if deep else 8, "A" in primary.mode, metadata, several=len(image) > 1)
     # libheif has turned the picture as its container says; by the standard the EXIF tag must not turn it again
     return _Opened(header, lambda: _with_channels(np.asarray(primary)))
 
@@ -371,6 +375,13 @@ _OPENERS: dict[str, Callable[[Path, bytes], _Opened]] = {
     "raw": _open_raw,
     "tiff": _open_tiff,
 }
+
+
+def _is_animated(image: Image.Image) -> bool:
+    try:
+        return bool(getattr(image, "is_animated", False))
+    except Exception:  # a damaged frame is no matter of those before it
+        return False
 
 
 def _pillow_metadata(image: Image.Image) -> Metadata:

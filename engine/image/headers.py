@@ -34,6 +34,8 @@ class Header:
     metadata: Metadata = field(default_factory=Metadata)
     pixels: bytes = b""
     """The file reduced to what a decoder needs for the first picture, where that differs from the file."""
+    several: bool = False
+    """Whether the file holds more pictures than this one: frames or pages."""
 
 
 def read_png(data: bytes) -> Header:
@@ -43,7 +45,7 @@ def read_png(data: bytes) -> Header:
     colours: dict[bytes, bytes] = {}
     dpi = None
     at = 8
-    seen_pixels = False
+    seen_pixels = several = False
     width = height = depth = colour = 0
     transparent = False
     while True:
@@ -67,6 +69,8 @@ def read_png(data: bytes) -> Header:
             kept.append(data[at:end])
             seen_pixels |= kind == b"IDAT"
             transparent |= kind == b"tRNS"
+        elif kind == b"acTL" and length == 8:
+            several = int.from_bytes(body[:4], "big") > 1
         elif kind in COLOUR_CHUNKS:
             colours.setdefault(kind, bytes(body))
         elif kind == b"iCCP" and b"\0" in bytes(body[:80]):
@@ -100,6 +104,7 @@ def read_png(data: bytes) -> Header:
         colour in (4, 6) or transparent,
         Metadata(icc, metadata.get("exif") or None, metadata.get("xmp") or None, dpi, cicp),
         b"".join(kept),
+        several,
     )
 
 
@@ -189,6 +194,7 @@ def read_webp(data: bytes) -> Header:
     at = 12
     size: tuple[int, int] | None = None
     alpha = pixels = False
+    frames = 0
     metadata: dict[bytes, bytes] = {}
     while at + 8 <= length + 8:
         kind = data[at : at + 4]
@@ -210,6 +216,7 @@ def read_webp(data: bytes) -> Header:
             alpha = alpha or bool(bits >> 28 & 1)
         elif kind == b"ANMF":
             pixels = True
+            frames += 1
         elif kind in (b"ICCP", b"EXIF", b"XMP "):
             metadata[kind] = body
         at += 8 + inner + (inner & 1)
@@ -223,4 +230,5 @@ def read_webp(data: bytes) -> Header:
         Metadata(
             metadata.get(b"ICCP") or None, raw_exif or None, metadata.get(b"XMP ") or None, exif.resolution(raw_exif)
         ),
+        several=frames > 1,
     )

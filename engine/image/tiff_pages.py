@@ -23,6 +23,8 @@ _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _SEPARATED, _YCBCR = 0, 1, 2, 3,
 _JPEG_COMPRESSIONS = (6, 7, 34892, 33007)
 _TAGS_OF_RAW: Final = (0x014A, 0xC612)
 """SubIFDs, where cameras put the sensor's samples, and DNGVersion."""
+_COPY_OR_MASK: Final = 1 | 4
+_PAGES_LOOKED_AT: Final = 16
 _LARGEST_BLOCK = 1 << 28
 """Pixels in one strip or tile beyond the page itself: a guard against hostile headers."""
 
@@ -56,6 +58,7 @@ def open_first_page(path: Path, open_file: Callable[[], BinaryIO]) -> FirstPage:
         orientation = page.tags.valueof(274, default=1)
         compression = int(page.compression)
         _check_blocks(page, handle.seek(0, os.SEEK_END))
+        several = _has_another_page(file)
         maybe_raw = photometric in RAW_PHOTOMETRIC or any(tag in page.tags for tag in _TAGS_OF_RAW)
     if width < 1 or height < 1 or samples < 1:
         raise Damaged("it says no size")
@@ -72,7 +75,7 @@ def open_first_page(path: Path, open_file: Callable[[], BinaryIO]) -> FirstPage:
     bits = 32 if is_float else 16 if sample_bits >= 16 and photometric != _PALETTE else 8
     if photometric == _SEPARATED and is_float:
         bits = 16
-    header = Header(width, height, bits, has_alpha, Metadata(_bytes(icc), None, _bytes(xmp), dpi))
+    header = Header(width, height, bits, has_alpha, Metadata(_bytes(icc), None, _bytes(xmp), dpi), several=several)
 
     def decode() -> Pixels:
         with open_file() as handle, tifffile.TiffFile(handle) as file:
@@ -157,6 +160,18 @@ def _check_blocks(page: Any, length: int) -> None:
         stored = int(page.imagewidth) * int(page.imagelength) * int(page.samplesperpixel)
         if isinstance(page.bitspersample, int) and sum(counts) * 8 < stored * page.bitspersample:
             raise Damaged("it holds fewer pixels than it says")
+
+
+def _has_another_page(file: Any) -> bool:
+    """Smaller copies of the first page and masks do not count."""
+    for number in range(1, _PAGES_LOOKED_AT):
+        try:
+            kind = int(file.pages[number].subfiletype)
+        except Exception:  # there is none, or it is damaged, which is no matter of the first
+            return False
+        if not kind & _COPY_OR_MASK:
+            return True
+    return False
 
 
 def _resolution(page: Any) -> tuple[float, float] | None:

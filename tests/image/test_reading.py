@@ -106,6 +106,36 @@ def test_gif_gives_its_first_frame_with_transparency(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read.colour[wanted[..., 3] > 0], wanted[..., :3][wanted[..., 3] > 0])
 
 
+@pytest.mark.parametrize("kind", ["PNG", "GIF", "WebP", "TIFF", "AVIF"])
+def test_it_is_known_whether_a_file_holds_more_pictures(kind: str, tmp_path: Path) -> None:
+    frames = [Image.fromarray(COLOUR), Image.fromarray(255 - COLOUR)]
+    saved(tmp_path / "one", frames[0], kind)
+    saved(tmp_path / "two", frames[0], kind, save_all=True, append_images=frames[1:])
+    assert not read_image(tmp_path / "one").several
+    assert read_image(tmp_path / "two").several
+
+
+def test_a_damaged_second_frame_does_not_cost_the_first(tmp_path: Path) -> None:
+    frames = [Image.fromarray(colour).quantize(8) for colour in (COLOUR, 255 - COLOUR)]
+    path = saved(tmp_path / "p", frames[0], "GIF", save_all=True, append_images=frames[1:])
+    data = path.read_bytes()
+    second = data.rindex(b"\x21\xf9\x04")
+    for rest in (b"", b"\x2c", b"\x2c\0\0\0\0\xff\xff\xff\xff\7", b"\x21\xf9\x04\0", b"\x21\xff\xff"):
+        path.write_bytes(data[:second] + rest)
+        assert read_image(path).colour.shape == COLOUR.shape
+
+
+def test_smaller_copies_and_masks_are_no_pictures_of_their_own(tmp_path: Path) -> None:
+    path = tmp_path / "p.tif"
+    with tifffile.TiffWriter(path) as writer:
+        writer.write(COLOUR)
+        writer.write(COLOUR[::2, ::2], subfiletype=1)
+        writer.write(GREY > 99, subfiletype=4)
+    assert not read_image(path).several
+    tifffile.imwrite(path, COLOUR, append=True)
+    assert read_image(path).several
+
+
 @pytest.mark.parametrize("grey", [False, True])
 def test_a_transparent_colour_becomes_alpha(grey: bool, tmp_path: Path) -> None:
     samples = GREY // 64 * 64 if grey else COLOUR

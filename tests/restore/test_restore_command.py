@@ -166,6 +166,14 @@ def test_a_name_that_the_drive_takes_only_in_part_is_told(
     assert any("takes no : in names" in str(record["text"]) for record in records if record.get("type") == "Notice")
 
 
+def test_of_an_animation_the_first_frame_is_restored_and_it_is_told(restore: Restore, tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    _code, records = restore(tmp_path / "a.gif", "-o", tmp_path / "out")
+    (text,) = [str(record["text"]) for record in records if record.get("type") == "Notice"]
+    assert "only the first is restored" in text
+
+
 def test_hdr_is_not_called_srgb(restore: Restore, tmp_path: Path) -> None:
     info = PngInfo()
     info.add(b"cICP", bytes([9, 16, 0, 1]))

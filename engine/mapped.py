@@ -19,6 +19,7 @@ import numpy.typing as npt
 import psutil
 
 from engine.partial import machine_tag
+from engine.whole_file import take_room
 
 Pixels8 = npt.NDArray[np.uint8]
 """(height, width, 3 or 4) uint8, straight alpha last."""
@@ -83,10 +84,7 @@ class MappedFiles:
         weakref.finalize(picture, self._grown.append, path)
         try:
             with path.open("wb") as file:
-                if hasattr(os, "posix_fallocate"):
-                    os.posix_fallocate(file.fileno(), 0, size)
-                else:
-                    file.truncate(size)
+                take_room(file, size)
         except OSError:
             path.unlink(missing_ok=True)
             raise

@@ -7,6 +7,7 @@ import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 from engine.errors import Code, PellucidError
 from engine.partial import name_partial, sweep_partials
@@ -41,6 +42,18 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise unwritable(folder, error) from error
+
+
+def take_room(file: BinaryIO, size: int) -> None:
+    """Make the new, empty file `size` zero bytes long, with room on the disk for all of them, where the system knows
+    how to: a process that maps a file and writes where there is no room is ended by the system (SIGBUS).
+
+    Raises OSError when the disk has not that much room.
+    """
+    if size and hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), 0, size)
+    else:
+        file.truncate(size)
 
 
 def sync_folder(folder: Path) -> None:

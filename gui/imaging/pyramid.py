@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from engine.whole_file import take_room
+
 Pixels = npt.NDArray[np.uint8]
 """(height, width, channels), channels 1, 3 or 4."""
 SMALLEST = 512
@@ -30,9 +32,9 @@ def levels_bytes(width: int, height: int, channels: int) -> int:
 
 
 def create_levels(path: Path, width: int, height: int, channels: int) -> None:
-    """An empty (sparse) file of the right size."""
+    """A black file of the right size. Raises OSError when the disk has no room for it."""
     with path.open("wb") as file:
-        file.truncate(max(1, levels_bytes(width, height, channels)))
+        take_room(file, max(1, levels_bytes(width, height, channels)))
 
 
 def map_pixels(path: Path, width: int, height: int, channels: int, *, writable: bool = False) -> Pixels:

@@ -10,11 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+from PySide6.QtGui import QColor
 from pytestqt.qtbot import QtBot
 
 from engine.partial import machine_tag
 from gui.imaging import client as imaging
 from gui.imaging.client import PictureClient
+from gui.imaging.picture import Picture
+from tests.small_disk import fill, mounted_small_disk
 
 SIDE = 600
 """Pixels: just large enough to have one halving."""
@@ -95,3 +99,32 @@ def test_folders_of_killed_windows_are_removed_and_those_of_others_stay(
     assert not orphan.exists()
     assert elsewhere.exists()
     assert len(list(cache.glob("view-*"))) == 2
+
+
+def test_a_full_disk_is_an_answer_and_ends_neither_process(qapp: object, qtbot: QtBot, tmp_path: Path) -> None:
+    """The pixels of the picture find room, its halvings do not."""
+    side = 1100
+    Image.new("RGB", (side, side), "red").save(tmp_path / "red.png")
+    with mounted_small_disk(tmp_path / "disk") as place:
+        client = PictureClient(place)
+        try:
+            ballast = place / "ballast"
+            ballast.write_bytes(bytes(4 << 20))
+            answers: list[tuple[Picture | None, str]] = []
+            client.decode(str(tmp_path / "red.png"), lambda picture, reason: answers.append((picture, reason)))
+            qtbot.waitUntil(lambda: len(answers) == 1, timeout=15000)
+            assert answers[0][0] is None
+            assert "No space left on device" in answers[0][1]
+            pixels = tmp_path / "red.raw"
+            pixels.write_bytes(bytes(3 * side * side))
+            fill(place)
+            with pytest.raises(OSError, match="No space"):
+                client.follow(str(pixels), side, side, 3)
+            (place / "ballast").unlink()
+            client.decode(str(tmp_path / "red.png"), lambda picture, reason: answers.append((picture, reason)))
+            qtbot.waitUntil(lambda: len(answers) == 2, timeout=15000)
+            assert answers[1][0] is not None
+            assert answers[1][0].colour(side - 1, side - 1) == QColor("red")
+            answers.clear()
+        finally:
+            client.stop()

@@ -26,7 +26,7 @@ from engine.image.decode import read_image
 from engine.image.encode import open_writer
 from engine.image.formats import check_limits, choose_bits
 from engine.image.naming import choose_format, output_path
-from engine.image.png_colours import name_of_colours
+from engine.image.colour_codes import name_of_colours
 from engine.image.resample import Rows
 from engine.image.transparency import bleed_colours, uniform_alpha
 from engine.models.blend import blend

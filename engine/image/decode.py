@@ -20,6 +20,7 @@ from engine.errors import Code, PellucidError
 from engine.image import exif, headers
 from engine.image.buffer import ImageBuffer, Metadata
 from engine.image.colour import cmyk_to_srgb
+from engine.image.colour_codes import read_code_points
 from engine.image.headers import Damaged, Header
 from engine.image.metadata import correct_metadata
 from engine.image.sniff import image_format
@@ -276,6 +277,8 @@ def _open_avif(path: Path, data: bytes) -> _Opened:
     _measure_boxes(path, data)
     image = load()
     metadata = _pillow_metadata(image)
+    if (at := data.find(b"colrnclx")) >= 0 and at + 12 <= len(data):
+        metadata = _with_code_points(metadata, *struct.unpack_from(">HH", data, at + 8))
     depth = _av1_depth(data)
     bits = 16 if depth > 8 else 8
     header = Header(*image.size, bits, image.mode == "RGBA", metadata, several=_is_animated(image))
@@ -288,6 +291,11 @@ def _open_avif(path: Path, data: bytes) -> _Opened:
         return _stretch(_with_channels(imagecodecs.avif_decode(data, index=0)), depth)
 
     return _Opened(header, decode, exif.orientation(metadata.exif))
+
+
+def _with_code_points(metadata: Metadata, primaries: int, transfer: int) -> Metadata:
+    icc, cicp = read_code_points(primaries & 0xFF, transfer & 0xFF, metadata.icc)
+    return replace(metadata, icc=icc, cicp=cicp)
 
 
 def _measure_boxes(path: Path, data: bytes) -> None:
@@ -323,6 +331,8 @@ def _open_heic(path: Path, data: bytes) -> _Opened:
         primary.info.get("xmp") or None,
         exif.resolution(raw_exif),
     )
+    if codes := primary.info.get("nclx_profile"):
+        metadata = _with_code_points(metadata, codes["color_primaries"], codes["transfer_characteristics"])
     deep = ";16" in primary.mode
     width, height = primary.size
     header = Header(width, height, 16 if deep else 8, "A" in primary.mode, metadata, several=len(image) > 1)

@@ -17,11 +17,11 @@ from engine.errors import Code, PellucidError
 from engine.image.bands import Rows
 from engine.image.buffer import ImageBuffer, Metadata
 from engine.image.colour import round_samples
+from engine.image.colour_codes import name_of_colours
 from engine.image.formats import WRITTEN, check_limits, choose_bits
 from engine.image.icc import colour_profile_of_grey
 from engine.image.metadata import correct_metadata
 from engine.image.naming import numbered
-from engine.image.png_colours import name_of_colours
 from engine.image.png_stream import PngStream
 from engine.image.tiff_stream import TiffStream
 from engine.image.transparency import composite

@@ -13,7 +13,7 @@ from typing import Final
 
 from engine.image import exif
 from engine.image.buffer import Metadata
-from engine.image.png_colours import COLOUR_CHUNKS, read_colours
+from engine.image.colour_codes import COLOUR_CHUNKS, read_png_colours
 
 LARGEST_METADATA: Final = 64 << 20
 """Bytes that one compressed profile or text may grow to."""
@@ -96,7 +96,7 @@ def read_png(data: bytes) -> Header:
         raise Damaged("it holds no pixels")
     if colour == 3 and not any(chunk[4:8] == b"PLTE" for chunk in kept):
         raise Damaged("its palette is missing")
-    icc, cicp = read_colours(colours, metadata.get("icc") or None, grey=colour in (0, 4))
+    icc, cicp = read_png_colours(colours, metadata.get("icc") or None, grey=colour in (0, 4))
     return Header(
         width,
         height,

@@ -1,9 +1,11 @@
-"""Colours that a PNG tells of in chunks of its own look the same in the result, whatever its format."""
+"""Colours that a file tells of in numbers of its own, not in a profile, look the same in the result, whatever its
+format."""
 
 from __future__ import annotations
 
 import io
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -163,3 +165,40 @@ def test_nonsense_about_colours_does_not_cost_the_picture(chunks: list[tuple[byt
     image = read_image(png(tmp_path / "a.png", some_colours(), *chunks))
     to_srgb(image)
     assert isinstance(read_image(write_image(image, tmp_path / "r.jpg", "jpeg")), ImageBuffer)
+
+
+def avif(path: Path, pixels: npt.NDArray[np.uint8], primaries: int, transfer: int, icc: bytes | None = None) -> Path:
+    Image.fromarray(pixels).save(path, "AVIF", quality=100, subsampling="4:4:4", icc_profile=icc)
+    data = path.read_bytes()
+    at = data.index(b"colrnclx") + 8
+    path.write_bytes(data[:at] + struct.pack(">HH", primaries, transfer) + data[at + 4 :])
+    return path
+
+
+def heic(path: Path, pixels: npt.NDArray[np.uint8], primaries: int, transfer: int, icc: bytes | None = None) -> Path:
+    import pillow_heif
+
+    codes = {"color_primaries": primaries, "transfer_characteristics": transfer, "full_range_flag": 1}
+    picture = Image.fromarray(pixels)
+    if icc:
+        picture.info["icc_profile"] = icc
+    try:
+        pillow_heif.from_pillow(picture).save(path, quality=-1, chroma=444, matrix_coefficients=0, **codes)
+    except (RuntimeError, ValueError, OSError) as error:
+        pytest.skip(f"this build of libheif cannot write HEIC: {error}")
+    return path
+
+
+@pytest.mark.parametrize("write", [avif, heic])
+def test_code_points_of_avif_and_heic_count(write: Callable[..., Path], tmp_path: Path) -> None:
+    pixels, own = some_colours(), ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    for primaries, transfer in ((1, 13), (2, 2), (1, 1), (6, 6)):
+        metadata = read_image(write(tmp_path / "a", pixels, primaries, transfer)).metadata
+        assert (metadata.icc, metadata.cicp) == (None, None)
+    wide = read_image(write(tmp_path / "a", pixels, 12, 8))
+    assert np.abs(to_srgb(wide).colour - expected_srgb(pixels, 1.0, P3)).max() < 4  # the samples are lossy
+    for transfer in (16, 18):
+        hdr = read_image(write(tmp_path / "a", pixels, 9, transfer)).metadata
+        assert (hdr.icc, hdr.cicp) == (None, bytes([9, transfer, 0, 1]))
+    if write is avif:
+        assert read_image(write(tmp_path / "a", pixels, 9, 16, own)).metadata.icc == own

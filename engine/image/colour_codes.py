@@ -1,7 +1,5 @@
-"""What a PNG's chunks say about its colours, as an ICC profile: every format can carry that, and every program that
-shows colours as they were meant reads it.
-
-The chunk that counts most, by the PNG specification (third edition): cICP, iCCP, sRGB, gAMA with cHRM.
+"""What files say about their colours in numbers of their own (PNG chunks, the code points of AVIF and HEIC), as an ICC
+profile: every format can carry that, and every program that shows colours as they were meant reads it.
 """
 
 from __future__ import annotations
@@ -22,14 +20,16 @@ _PRIMARIES: Final[dict[int, tuple[str, Chromaticities]]] = {
 }
 """Code points of ITU-T H.273."""
 _CURVES: Final = {4: power_curve(2.2), 5: power_curve(2.8), 8: power_curve(1), 13: srgb_curve()}
+_HDR: Final = {16: "HDR (PQ)", 18: "HDR (HLG)"}
 _SRGB_GAMMA: Final = 45455
 _CLOSE_GAMMA, _CLOSE_CHROMATICITY = 500, 0.0011
 """What programs that mean sRGB differ by."""
 
 
-def read_colours(chunks: Mapping[bytes, bytes], icc: bytes | None, grey: bool) -> tuple[bytes | None, bytes | None]:
+def read_png_colours(chunks: Mapping[bytes, bytes], icc: bytes | None, grey: bool) -> tuple[bytes | None, bytes | None]:
     """(ICC profile, body of cICP). The profile is None for sRGB, and the other is None but for colours that no profile
-    can tell of: those of HDR.
+    can tell of: those of HDR. What counts most, by the PNG specification (third edition): cICP, iCCP, sRGB, gAMA with
+    cHRM.
 
     icc: what the file has as a profile.
     """
@@ -45,9 +45,20 @@ def read_colours(chunks: Mapping[bytes, bytes], icc: bytes | None, grey: bool) -
     return _from_gamma(_gamma(chunks), _chromaticities(chunks), grey), None
 
 
+def read_code_points(primaries: int, transfer: int, icc: bytes | None) -> tuple[bytes | None, bytes | None]:
+    """As read_png_colours, of AVIF and HEIC, where a profile counts more. The curves and primaries of television, and what
+    is not said, are taken for sRGB, as programs show them."""
+    if icc:
+        return icc, None
+    if transfer in _HDR:
+        return None, bytes([primaries, transfer, 0, 1])
+    title, chromaticities = _PRIMARIES.get(primaries, _PRIMARIES[1])
+    return _profile(title, chromaticities, _CURVES.get(transfer, srgb_curve()), grey=False), None
+
+
 def name_of_colours(cicp: bytes) -> str:
     """What people call colours that no profile can tell of."""
-    return {16: "HDR (PQ)", 18: "HDR (HLG)"}.get(cicp[1], "of a rare kind")
+    return _HDR.get(cicp[1], "of a rare kind")
 
 
 def _from_gamma(gamma: int, chromaticities: Chromaticities, grey: bool) -> bytes | None:

@@ -46,8 +46,8 @@ def read_png_colours(chunks: Mapping[bytes, bytes], icc: bytes | None, grey: boo
 
 
 def read_code_points(primaries: int, transfer: int, icc: bytes | None) -> tuple[bytes | None, bytes | None]:
-    """As read_png_colours, of AVIF and HEIC, where a profile counts more. The curves and primaries of television, and what
-    is not said, are taken for sRGB, as programs show them."""
+    """As read_png_colours, of AVIF and HEIC, where a profile counts more. The curves and primaries of television,
+    and what is not said, are taken for sRGB, as programs show them."""
     if icc:
         return icc, None
     if transfer in _HDR:

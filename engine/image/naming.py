@@ -22,7 +22,9 @@ FIELDS: Final = ("name", "model", "scale", "alpha", "width", "height", "date")
 _FOLDERS_OF_SYSTEMS: Final = ("$recycle.bin", "system volume information", "lost+found", "@eadir", "#recycle")
 """Of Windows, Linux and network storage: rubbish and thumbnails."""
 LONGEST_NAME: Final = 255
-"""Bytes of a file name that all common file systems take."""
+"""Bytes of a file name that all common file systems take, but for encrypted ones: `longest_name` asks."""
+_SHORTEST_LIMIT: Final = 64
+"""What claims to take less is not believed."""
 _ROOM_FOR_NUMBER: Final = len(" (9999)")
 _FORBIDDEN: Final = re.compile(r'[\x00-\x1f/\\:*?"<>|]')
 _REFUSED_BY_SOME: Final = re.compile(r'[\x00-\x1f\\:*?"<>|\udc80-\udcff]')
@@ -102,7 +104,8 @@ def output_path(
                 path=str(target),
             )
     else:
-        inner = _mirrored_folder(source, root) / output_name(source, format, template, fields)
+        named = output_name(source, format, template, fields, longest_name(target))
+        inner = _mirrored_folder(source, root) / named
         if refused := _refused_letters(target, inner.parts):
             inner = Path(*(part.translate(dict.fromkeys(map(ord, refused), "_")) for part in inner.parts))
             notices = (
@@ -129,9 +132,26 @@ def output_path(
 def _refused_letters(folder: Path, names: Sequence[str]) -> str:
     """Letters of `names` that the file system of `folder` takes in no name: FAT and its kin, what Linux allows."""
     letters = sorted(set(_REFUSED_BY_SOME.findall("".join(names))))
-    while letters and not folder.is_dir() and folder != folder.parent:
-        folder = folder.parent  # it will be made, and is on the same drive in all likelihood
+    folder = _existing(folder) if letters else folder
     return "".join(letter for letter in letters if _is_refused(folder / f"{name_partial()}{letter}"))
+
+
+def longest_name(folder: Path) -> int:
+    """Bytes that the name of a file in this folder may have: an encrypted home takes 143."""
+    if not hasattr(os, "pathconf"):
+        return LONGEST_NAME
+    try:
+        longest = os.pathconf(_existing(folder), "PC_NAME_MAX")
+    except (OSError, ValueError):
+        return LONGEST_NAME
+    return min(longest, LONGEST_NAME) if longest >= _SHORTEST_LIMIT else LONGEST_NAME
+
+
+def _existing(folder: Path) -> Path:
+    """The folder, or what is above it: it will be made there, on the same drive in all likelihood."""
+    while not folder.is_dir() and folder != folder.parent:
+        folder = folder.parent
+    return folder
 
 
 def _is_refused(name: Path) -> bool:
@@ -148,8 +168,8 @@ def _spelt(letters: str) -> str:
     return " ".join(letter if letter.isprintable() else ascii(letter).strip("'") for letter in letters)
 
 
-def output_name(source: Path, kind: str, template: str, fields: Mapping[str, str]) -> str:
-    """The template with its fields filled in and the extension of `kind`, short enough for every file system.
+def output_name(source: Path, kind: str, template: str, fields: Mapping[str, str], longest: int = LONGEST_NAME) -> str:
+    """The template with its fields filled in and the extension of `kind`, at most `longest` bytes even if numbered.
 
     Only known fields are replaced, once: braces and percent signs in the source's own name stay as they are.
     """
@@ -158,7 +178,7 @@ def output_name(source: Path, kind: str, template: str, fields: Mapping[str, str
     if EXTENSIONS.get(source.suffix.lower()) == kind and source.suffix.lower() != ".apng":
         extension = source.suffix
     values = {"date": date.today().isoformat()} | {field: _safe(value) for field, value in fields.items()}
-    room = LONGEST_NAME - _ROOM_FOR_NUMBER - len(os.fsencode(extension))
+    room = longest - _ROOM_FOR_NUMBER - len(os.fsencode(extension))
     stem = _fill(template, values | {"name": source.stem})
     excess = len(os.fsencode(stem)) - room
     if excess > 0:

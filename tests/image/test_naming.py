@@ -119,6 +119,20 @@ def test_long_names_give_way_before_what_tells_results_apart(tmp_path: Path) -> 
         (tmp_path / name).write_bytes(b"")
 
 
+@pytest.mark.skipif(not hasattr(os, "pathconf"), reason="Windows has one limit for all")
+def test_names_fit_where_the_drive_takes_shorter_ones_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "pathconf", lambda folder, _name: 143 if Path(folder) == tmp_path else 255)
+    source = Path("/elsewhere") / f"{'写' * 60}.png"
+    for target in (tmp_path, tmp_path / "not" / "there"):
+        made = place(source, target)
+        assert made is not None
+        assert made.name.endswith("_compact-16_x4.png")
+        assert 130 < len(os.fsencode(made.name)) <= 143 - len(" (9999)")
+    made = place(source, tmp_path.parent)
+    assert made is not None
+    assert made.name == f"{'写' * 60}_compact-16_x4.png"
+
+
 def test_shortening_cuts_between_characters() -> None:
     assert [shorten("aé写🎉", limit) for limit in range(12)] == (
         ["", "a", "a", "aé", "aé", "aé", "aé写", "aé写", "aé写", "aé写", "aé写🎉", "aé写🎉"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Literal
 
 import msgspec
@@ -119,20 +120,29 @@ class WorkerClient(QObject):
         self._unsent.append(request)
         self.start()
 
-    def stop(self, milliseconds: int = 2000) -> None:
-        """At the end of the application: ask, wait a little, kill. Blocks."""
+    def stop(self, milliseconds: int = 2000) -> list[wire.Restored]:
+        """At the end of the application: ask, wait a little, kill. Blocks. What was put in its place meanwhile."""
         process, self._process = self._process, None
         self._ready_timer.stop()
         self._set_state("stopped")
         if process is None:
-            return
+            return []
+        lines: list[bytes] = []
         process.ended.disconnect(self._ended)
         process.line.disconnect(self._line)
+        process.line.connect(lines.append)
         process.write(wire.encode(wire.Shutdown()))
         process.close_input()
-        if not process.wait(milliseconds):
+        finished = process.wait(milliseconds)
+        lines += process.rest()
+        if not finished:
             process.end(Outcome("stopped"))
             process.wait(3000)
+        events = []
+        for line in lines:
+            with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+                events.append(wire.decode_event(line))
+        return [event for event in events if isinstance(event, wire.Restored)]
 
     def _withdraw(self, job: str) -> bool:
         """Cancel what has not left this process."""

@@ -141,6 +141,13 @@ class LineProcess(QObject):
         """For the end of the application only: it blocks."""
         return self._process.waitForFinished(milliseconds)
 
+    def rest(self) -> list[bytes]:
+        """Whole lines that were not handed on yet: for the end of the application only, after `wait`."""
+        self._turn.stop()
+        *lines, _torn = bytes(self._backlog + self._process.readAllStandardOutput().data()).split(b"\n")
+        self._backlog.clear()
+        return lines
+
     def last_lines(self) -> tuple[str, ...]:
         return tuple(self._errors)
 

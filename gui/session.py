@@ -28,6 +28,8 @@ IN_FLIGHT = 2
 JOURNAL_MS = 400
 PASTED = "pasted"
 """Folder of pasted pictures, below that of the journal."""
+WALK_SECONDS = 1.0
+"""What is still to be found in dropped folders when the window closes is looked for so long, then given up."""
 PREVIEW_MS = 30
 """A slider moves faster than anybody sees: requests are spaced by this. The first goes at once, the last one always."""
 
@@ -80,6 +82,7 @@ class RestoreSession(QObject):
         self._journal_timer = _timer(self, JOURNAL_MS, self.write_journal)
         self._preview_timer = _timer(self, 0, self._send_previews)
         self._preview_clock = QElapsedTimer()
+        self._stopped = False
 
     def take_up_leftovers(self) -> None:
         leftovers, self.leftovers = self.leftovers, ()
@@ -155,7 +158,7 @@ class RestoreSession(QObject):
         if changed is not self.queue:
             self.queue = changed
             self.queue_changed.emit(changed)
-            if not isinstance(message, wire.Progress) and not self._journal_timer.isActive():
+            if not (isinstance(message, wire.Progress) or self._journal_timer.isActive() or self._stopped):
                 self._journal_timer.start()
         self._send_next()
 
@@ -186,9 +189,22 @@ class RestoreSession(QObject):
             return  # A full or read-only disk must not stop the restoring: the queue is only not kept.
 
     def stop(self) -> None:
+        """At the end of the application. Blocks for moments; nothing is taken in or written any more."""
+        self._stopped = True
+        self._walk_timer.stop()
+        self._preview_timer.stop()
         self._journal_timer.stop()
+        deadline = time.monotonic() + WALK_SECONDS
+        while self._walks and time.monotonic() < deadline:
+            self._walk()
+        # First of all: whoever ends the session of the desktop may not wait for the worker.
         self.write_journal(sync=True)
-        self.client.stop()
+        before = self.queue
+        for event in self.client.stop():
+            if (job := self._pictures.get(event.job)) is not None:
+                self.queue = queues.reduce(self.queue, replace(event, job=job))
+        if self.queue is not before:
+            self.write_journal(sync=True)
 
     def _read_journal(self) -> tuple[Item, ...]:
         """A damaged journal is moved aside."""
@@ -215,12 +231,13 @@ class RestoreSession(QObject):
             self._walks.pop(0)
         else:
             self.add_items([_item(path, folder) for path in found])
-        if self._walks:
+        if self._walks and not self._stopped:
             self._walk_timer.start()
 
     def _send_next(self) -> None:
         while (
             self.client.state not in ("broken", "stopped")
+            and not self._stopped
             and (item := queues.next_to_send(self.queue, IN_FLIGHT)) is not None
         ):
             options = self._named(item.options or self.settings.options)

@@ -272,6 +272,33 @@ def test_the_offer_counts_pictures_whose_drive_is_not_there_now(open_window: Ope
     assert second.session.leftovers == ()
 
 
+def test_what_the_worker_finishes_while_the_window_closes_is_not_done_again(
+    qtbot: QtBot, open_window: Open, pictures: list[str]
+) -> None:
+    window = open_window("finishes_late")
+    window.session.add_paths(pictures)
+    qtbot.waitUntil(lambda: states(window) == ["running", "sent", "waiting"], timeout=WAIT)
+    window.close()
+    again = open_window(settings=Settings(start_at_once=False))
+    assert [item.source for item in again.session.leftovers] == pictures[1:]
+
+
+def test_a_folder_that_was_dropped_just_before_the_window_closes_is_kept_whole(
+    qtbot: QtBot, open_window: Open, tmp_path: Path
+) -> None:
+    for number in range(300):
+        (tmp_path / f"many/{number % 7}").mkdir(parents=True, exist_ok=True)
+        (tmp_path / f"many/{number % 7}/{number}.png").touch()
+    settings = Settings(start_at_once=False)
+    window = open_window(settings=settings)
+    window.session.add_paths([str(tmp_path / "many")])
+    window.close()
+    journal = (tmp_path / "state" / "queue.json").read_bytes()
+    qtbot.wait(600)
+    assert (tmp_path / "state" / "queue.json").read_bytes() == journal, "written once and for all"
+    assert len(open_window(settings=settings).session.leftovers) == 300
+
+
 def test_a_picture_that_was_deleted_meanwhile_fails_once_and_is_not_offered_again(
     qtbot: QtBot, open_window: Open, pictures: list[str], tmp_path: Path
 ) -> None:

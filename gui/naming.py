@@ -112,4 +112,7 @@ def pictures_below(
             results.append((path, original))
         else:
             found.append(path)
+        if time.monotonic() - started > slice_seconds:
+            yield found
+            found, started = [], time.monotonic()
     yield found

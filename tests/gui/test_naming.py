@@ -44,6 +44,16 @@ def test_a_large_tree_is_given_in_pieces(tmp_path: Path) -> None:
     assert sum(map(len, pieces)) == 200
 
 
+def test_a_window_goes_on_while_many_results_are_told_apart(tmp_path: Path) -> None:
+    for number in range(100):
+        (tmp_path / f"{number}.png").touch()
+        (tmp_path / f"{number}_m_x4.png").touch()
+    results: list[tuple[str, str]] = []
+    pieces = list(pictures_below(str(tmp_path), slice_seconds=0.0, results=results))
+    assert (sum(map(len, pieces)), len(results)) == (100, 100)
+    assert len(pieces) > 250
+
+
 def test_suffixes_are_known_in_any_case() -> None:
     assert is_picture("/x/IMG.HeIc")
     assert not is_picture("/x/IMG.txt")

@@ -22,11 +22,11 @@ from engine.errors import Code, DeviceLost, OutOfMemory, PellucidError
 from engine.finish import Sink, join_alpha, mix_original, resize, to_grey
 from engine.image.buffer import ImageBuffer, Metadata
 from engine.image.colour import round_samples, to_srgb
-from engine.image.decode import read_image
+from engine.image.colour_codes import name_of_colours
+from engine.image.decode import probe_image, read_image
 from engine.image.encode import open_writer
 from engine.image.formats import check_limits, choose_bits
-from engine.image.naming import choose_format, output_path
-from engine.image.colour_codes import name_of_colours
+from engine.image.naming import Place, choose_format, output_path
 from engine.image.resample import Rows
 from engine.image.transparency import bleed_colours, uniform_alpha
 from engine.models.blend import blend
@@ -84,6 +84,16 @@ class AlreadyThere:
 
 
 @dataclass(frozen=True, slots=True)
+class _Plan:
+    """What is decided by a picture's size and kind alone. `width`, `height`: of the result."""
+
+    place: Place
+    format: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
 class _OfOthers:
     """The places that belong to other originals than `source`; the paths are absolute."""
 
@@ -123,38 +133,55 @@ class Restorer:
         options = request.options
         source = Path(request.source)
         model = self.model_for(options)
+        planned: _Plan | None = None
+        if options.existing == "skip":
+            # Most of them may be there already, and to decode them all would be to wait for nothing.
+            facts = probe_image(source)
+            planned = self._plan(request, model, facts.width, facts.height, facts.format, facts.alpha)
+            if planned.place.skipped:
+                return AlreadyThere(planned.place.path)
         image = read_image(source, max_megapixels=options.max_megapixels)
         if options.profile == "srgb":
             image = to_srgb(image)
-        width, height = final_size(image.width, image.height, options.size, model.card.scale)
-        if width * height > RESULT_LIMIT * 1e6 * options.max_megapixels:
+        if planned is None:
+            transparent = image.alpha is not None
+            planned = self._plan(request, model, image.width, image.height, image.format, transparent)
+        place, kind = planned.place, planned.format
+        bits = choose_bits(kind, options.bits, image.bits)
+        notices = place.notices + tuple(_left_undone(image, options))
+        return Job(request, image, model, place.path, kind, bits, planned.width, planned.height, notices)
+
+    def _plan(
+        self, request: RestoreRequest, model: Model, width: int, height: int, own_format: str, transparent: bool
+    ) -> _Plan:
+        """What comes out of a picture of this size and kind, and where it goes; the place is promised to the job."""
+        options, source, target = request.options, Path(request.source), Path(request.target)
+        out_width, out_height = final_size(width, height, options.size, model.card.scale)
+        if out_width * out_height > RESULT_LIMIT * 1e6 * options.max_megapixels:
             raise PellucidError(
                 Code.IMAGE_TOO_LARGE,
-                f"The result of {source.name} would have {width} x {height} pixels, more than the limit of "
+                f"The result of {source.name} would have {out_width} x {out_height} pixels, more than the limit of "
                 f"{RESULT_LIMIT * options.max_megapixels:g} megapixels.",
                 "Ask for a smaller size, or raise the limit with --max-megapixels.",
             )
-        kind = choose_format(options.format, Path(request.target), image)
-        check_limits(kind, width, height)
+        kind = choose_format(options.format, target, own_format, transparent)
+        check_limits(kind, out_width, out_height)
         with self._naming:
             place = output_path(
                 source,
-                Path(request.target),
+                target,
                 root=Path(request.root) if request.root else None,
                 format=kind,
                 template=options.name,
-                fields=_name_fields(options, model, image, width, height),
+                fields=_name_fields(options, model, width, out_width, out_height),
                 existing=options.existing,
                 reserved=self._promised.values(),
                 others=_OfOthers(self._owners, source.absolute()),
             )
             self._owners.setdefault(place.path.absolute(), source.absolute())
-            if place.skipped:
-                return AlreadyThere(place.path)
-            self._promised[request.job] = place.path
-        bits = choose_bits(kind, options.bits, image.bits)
-        notices = place.notices + tuple(_left_undone(image, options))
-        return Job(request, image, model, place.path, kind, bits, width, height, notices)
+            if not place.skipped:
+                self._promised[request.job] = place.path
+        return _Plan(place, kind, out_width, out_height)
 
     def end(self, job: str) -> None:
         """The job has ended: its place is taken now, or free."""
@@ -305,10 +332,10 @@ def _left_undone(image: ImageBuffer, options: RestoreOptions) -> Iterator[str]:
         yield f"The colours are {name_of_colours(image.metadata.cicp)} and were not converted to sRGB."
 
 
-def _name_fields(options: RestoreOptions, model: Model, image: ImageBuffer, width: int, height: int) -> dict[str, str]:
+def _name_fields(options: RestoreOptions, model: Model, source_width: int, width: int, height: int) -> dict[str, str]:
     return {
         "model": model.card.name,
-        "scale": f"{width / image.width:.4g}",
+        "scale": f"{width / source_width:.4g}",
         "alpha": "" if options.alpha is None else f"{options.alpha:.4g}",
         "width": str(width),
         "height": str(height),

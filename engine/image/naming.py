@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Final
 
 from engine.errors import Code, PellucidError
-from engine.image.buffer import ImageBuffer
 from engine.image.formats import EXTENSIONS, WRITTEN
 from engine.partial import name_partial
 from engine.wire import Existing
@@ -32,9 +31,9 @@ _REFUSED_BY_SOME: Final = re.compile(r'[\x00-\x1f\\:*?"<>|\udc80-\udcff]')
 _RESERVED: Final = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.IGNORECASE)
 
 
-def choose_format(wanted: str, target: Path, image: ImageBuffer) -> str:
+def choose_format(wanted: str, target: Path, own: str, transparent: bool) -> str:
     """The format to write: `wanted`; for "same" what the name of `target` says where it is the name of a file, or the
-    source's own where that can be written and holds what the picture has: JPEG never for a transparent picture."""
+    source's `own` where that can be written and holds what the picture has: JPEG never for a transparent picture."""
     named = _format_of_file(target)
     if wanted != "same":
         if wanted not in WRITTEN:
@@ -55,9 +54,9 @@ def choose_format(wanted: str, target: Path, image: ImageBuffer) -> str:
         return wanted
     if named:
         return named
-    if image.format not in WRITTEN or (image.alpha is not None and not WRITTEN[image.format].alpha):
+    if own not in WRITTEN or (transparent and not WRITTEN[own].alpha):
         return "png"
-    return image.format
+    return own
 
 
 @dataclass(frozen=True, slots=True)

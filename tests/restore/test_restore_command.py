@@ -17,6 +17,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from engine.errors import Code, PellucidError
+from engine.image.buffer import ImageBuffer
+from engine.image.decode import read_image
 from engine.models.library import find_model
 from engine.wire import RestoreRequest
 from gui.__main__ import main
@@ -164,6 +166,25 @@ def test_a_name_that_the_drive_takes_only_in_part_is_told(
     assert code == 0
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["12_30_faithful_x4.png"]
     assert any("takes no : in names" in str(record["text"]) for record in records if record.get("type") == "Notice")
+
+
+def test_what_is_skipped_is_not_decoded(
+    restore: Restore, picture: Picture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = picture("in/a.jpg").parent
+    picture("in/b.png", mode="RGBA")
+    assert restore(folder, "-o", tmp_path / "out")[0] == 0
+    picture("in/c.png")
+    decoded = []
+
+    def decode(path: Path, **options: float) -> ImageBuffer:
+        decoded.append(path.name)
+        return read_image(path, **options)
+
+    monkeypatch.setattr("engine.restore.read_image", decode)
+    code, records = restore(folder, "-o", tmp_path / "out", "--existing", "skip")
+    assert (code, records[-1]["skipped"], records[-1]["restored"]) == (0, 2, 1)
+    assert decoded == ["c.png"]
 
 
 def test_of_an_animation_the_first_frame_is_restored_and_it_is_told(restore: Restore, tmp_path: Path) -> None:

@@ -158,8 +158,8 @@ def _is_refused(name: Path) -> bool:
         os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
         name.unlink()
     except OSError as error:
-        # Whatever else is wrong there has its own sentence later.
-        return error.errno in (errno.EINVAL, errno.EILSEQ)
+        # Some network drives say ENOENT, though the folder is there. What else may be wrong has a sentence later.
+        return error.errno in (errno.EINVAL, errno.EILSEQ, errno.ENOENT)
     return False
 
 

@@ -137,9 +137,9 @@ def test_shortening_cuts_between_characters() -> None:
     )
 
 
-@pytest.fixture
-def stick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder on a drive that takes names as FAT does."""
+@pytest.fixture(params=[errno.EINVAL, errno.ENOENT])
+def stick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
+    """A folder on a drive that takes names as FAT does, or a network drive."""
     folder = tmp_path / "stick"
     folder.mkdir()
     open_file = os.open
@@ -149,7 +149,7 @@ def stick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         if folder in path.parents and re.search(
             r'[\\:*?"<>|\x00-\x1f\udc80-\udcff]', path.relative_to(folder).as_posix()
         ):
-            raise OSError(errno.EINVAL, "Invalid argument", str(path))
+            raise OSError(request.param, "no such name", str(path))
         return open_file(name, *words)  # type: ignore[call-overload,no-any-return]
 
     monkeypatch.setattr(os, "open", refuse)

@@ -54,7 +54,8 @@ class _Work:
     info: SessionInfo
     result: Result
     shown: GrowingPicture | None
-    started: float = field(default_factory=time.perf_counter)
+    started: float
+    """On the queue's clock of working time."""
     stopped: threading.Event = field(default_factory=threading.Event)
     """Set when the writer has failed: no further tile is worth computing."""
 
@@ -88,6 +89,8 @@ class RestoreQueue:
         self._closed = False
         self._paused = False
         self._holds = 0
+        self._rested = 0.0
+        self._rests_since: float | None = None
         self._runs = False
         self._awake = Awake("It restores pictures.")
         self._fault: BaseException | None = None
@@ -123,11 +126,13 @@ class RestoreQueue:
         """No new tile starts until `resume`."""
         with self._changed:
             self._paused = True
+            self._note_rest()
             self._keep_awake()
 
     def resume(self) -> None:
         with self._changed:
             self._paused = False
+            self._note_rest()
             self._keep_awake()
             self._changed.notify_all()
 
@@ -136,11 +141,13 @@ class RestoreQueue:
         """No new tile starts within: something else is more urgent."""
         with self._changed:
             self._holds += 1
+            self._note_rest()
         try:
             yield
         finally:
             with self._changed:
                 self._holds -= 1
+                self._note_rest()
                 self._changed.notify_all()
 
     def close(self) -> None:
@@ -222,7 +229,7 @@ class RestoreQueue:
             self._send(InHand(job=name))
             notices: list[str] = []
             session = self._restorer.session_for(job.model, options, bulk=True, notice=notices.append)
-            work = _Work(job, session.info, Result(job), self._shown(job))
+            work = _Work(job, session.info, Result(job), self._shown(job), self._clock())
             self._send(_accepted(work))
             for text in (*notices, *work.result.notices):
                 self._send(Notice(job=name, text=text))
@@ -244,7 +251,7 @@ class RestoreQueue:
             return None
         channels = job.image.colour.shape[2] + (job.image.alpha is not None)
         try:
-            return GrowingPicture(self._show_in, job.height, job.width, channels)
+            return GrowingPicture(self._show_in, job.height, job.width, channels, job.image.metadata)
         except OSError:
             # The disk for temporary files is full, say: the result comes all the same, only nobody sees it grow.
             return None
@@ -311,7 +318,7 @@ class RestoreQueue:
 
     def _finish(self, work: _Work) -> None:
         target = work.result.commit()
-        job, seconds = work.job, time.perf_counter() - work.started
+        job, seconds = work.job, self.seconds_of(work)
         self._end(
             Restored(
                 job=work.name,
@@ -335,6 +342,26 @@ class RestoreQueue:
                 self._changed.wait()
             if job in self._cancelled:
                 raise CancelledByUser
+
+    def seconds_of(self, work: _Work) -> float:
+        """How long it has been worked on, without rests; never 0."""
+        return max(1e-3, self._clock() - work.started)
+
+    def _clock(self) -> float:
+        """Seconds on a clock that stands still while the queue is paused or held."""
+        with self._lock:
+            now = time.perf_counter()
+            return now - self._rested - (0.0 if self._rests_since is None else now - self._rests_since)
+
+    def _note_rest(self) -> None:
+        """Under the lock, whenever a rest may begin or end."""
+        now = time.perf_counter()
+        if self._paused or self._holds:
+            if self._rests_since is None:
+                self._rests_since = now
+        elif self._rests_since is not None:
+            self._rested += now - self._rests_since
+            self._rests_since = None
 
     def _keep_awake(self) -> None:
         """Under the lock, whenever there may be work now, or none."""
@@ -383,7 +410,7 @@ class _Watch:
         if now - self._told < PROGRESS_SECONDS and done < tiles:
             return
         self._told = now
-        image, seconds = self._work.job.image, now - self._work.started
+        image, seconds = self._work.job.image, self._owner.seconds_of(self._work)
         self._owner._send(
             Progress(
                 job=self._work.name,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -107,6 +108,33 @@ def test_a_writer_that_cannot_even_clean_up_stops_no_other(
         (Failed, "0"),
         (Restored, "1"),
     ]
+
+
+def test_a_pause_counts_as_no_time_of_work(picture: Picture, tmp_path: Path) -> None:
+    """Else an hour's pause would make the rest look like hours."""
+    heard: list[Event] = []
+    held = threading.Event()
+
+    def tell(event: Event) -> None:
+        heard.append(event)
+        if isinstance(event, Progress) and not held.is_set():
+            held.set()
+            queue.pause()
+            threading.Timer(1.5, queue.resume).start()
+
+    queue = RestoreQueue(Restorer(), tell)
+    options = RestoreOptions(model="faithful", precision="fp32", tile=16)
+    source = str(picture("a.png", 90, 90))
+    queue.submit(RestoreRequest(job="1", source=source, target=str(tmp_path / "out"), options=options))
+    queue.close()
+    began = time.perf_counter()
+    assert run_to_its_end(queue) is None
+    took = time.perf_counter() - began
+    (done,) = (event for event in heard if isinstance(event, Restored))
+    assert took > 1.5
+    assert done.seconds < took - 1.4
+    last = [event for event in heard if isinstance(event, Progress)][-1]
+    assert last.megapixels_per_second > 90 * 90 / 1e6 / (took - 1.4)
 
 
 @pytest.mark.parametrize("method", ["__init__", "add"])

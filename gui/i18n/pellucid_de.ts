@@ -614,6 +614,10 @@
             <translation>{n} Bilder</translation>
         </message>
         <message>
+            <source>Go on</source>
+            <translation>Weitermachen</translation>
+        </message>
+        <message>
             <source>Restore</source>
             <translation>Restaurieren</translation>
         </message>

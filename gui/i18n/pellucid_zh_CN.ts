@@ -614,6 +614,10 @@
             <translation>{n} 张图片</translation>
         </message>
         <message>
+            <source>Go on</source>
+            <translation>继续</translation>
+        </message>
+        <message>
             <source>Restore</source>
             <translation>修复</translation>
         </message>

@@ -503,8 +503,10 @@ class RestorePage(QWidget):
             self.tr("1 picture") if totals.total == 1 else self.tr("{n} pictures").format(n=totals.total)
         )
         unfinished = totals.total - totals.finished
-        if unfinished:
-            self.start_button.setText(self.tr("Restore") if queue.paused else self.tr("Pause"))
+        if unfinished and queue.paused:
+            self.start_button.setText(self.tr("Go on") if _is_begun(queue) else self.tr("Restore"))
+        elif unfinished:
+            self.start_button.setText(self.tr("Pause"))
         else:
             self.start_button.setText(self.tr("Restore again"))
         self.start_button.setEnabled(bool(totals.total))
@@ -521,6 +523,9 @@ class RestorePage(QWidget):
         elif queues.find(queue, self._current) is None and (not had_rows or self._current):
             row = min(max(0, self.list.currentIndex().row()), len(queue.items) - 1)
             self.list.setCurrentIndex(self.model.index(row))
+        if self.model.rowCount() < had_rows and not self.selected():
+            # The row beside those that went, so that a key can be pressed again.
+            self.list.setCurrentIndex(self.list.currentIndex())
         if turned:
             (self.start_button if queue.items else self.drop_area.open_button).setFocus()
         self._follow_running(queue)
@@ -531,11 +536,13 @@ class RestorePage(QWidget):
         if totals.finished == totals.total and totals.total:
             done = sum(item.state == "done" for item in queue.items)
             parts.append(self.tr("{n} restored").format(n=done))
-        elif queue.paused:
-            parts.append(self.tr("Ready when you are") if not totals.finished else self.tr("Paused"))
+        elif queue.paused and not _is_begun(queue):
+            parts.append(self.tr("Ready when you are"))
         else:
+            if queue.paused:
+                parts.append(self.tr("Paused"))
             parts.append(self.tr("{done} of {total} done").format(done=totals.finished, total=totals.total))
-            if totals.seconds_left is not None:
+            if totals.seconds_left is not None and not queue.paused:
                 parts.append(self.tr("{time} left").format(time=duration(totals.seconds_left)))
         if totals.failed:
             parts.append(self.tr("{n} failed").format(n=totals.failed))
@@ -863,6 +870,10 @@ def _region(area: QRectF, picture: Picture) -> wire.Region:
 
 def _newest_result(queue: queues.Queue) -> Item | None:
     return next((item for item in reversed(queue.items) if item.state == "done"), None)
+
+
+def _is_begun(queue: queues.Queue) -> bool:
+    return any(item.state != "waiting" for item in queue.items)
 
 
 def _any_running(queue: queues.Queue) -> bool:

@@ -176,6 +176,34 @@ def test_a_pause_while_the_worker_starts_holds_it_until_the_user_goes_on(
     qtbot.waitUntil(lambda: states(window) == ["done"] * 3, timeout=WAIT)
 
 
+def test_a_key_removes_one_picture_after_the_other(qtbot: QtBot, open_window: Open, pictures: list[str]) -> None:
+    window = open_window(settings=Settings(start_at_once=False))
+    window.session.add_paths(pictures)
+    page = window.restore_page
+    page.list.setCurrentIndex(page.model.index(1))
+    for left in (2, 1, 0):
+        qtbot.keyClick(page.list, Qt.Key.Key_Delete)
+        assert len(window.session.queue.items) == left
+        assert len(page.selected()) == min(left, 1)
+
+
+def test_a_paused_list_says_so_and_how_to_go_on(
+    qtbot: QtBot, open_window: Open, pictures: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PELLUCID_FAKE_DELAY", "0.05")
+    window = open_window(settings=Settings(start_at_once=False))
+    window.session.add_paths(pictures)
+    page = window.restore_page
+    assert (page.start_button.text(), page._total_text.text()) == ("Restore", "Ready when you are")
+    page.start_or_pause()
+    qtbot.waitUntil(lambda: states(window)[0] == "running", timeout=WAIT)
+    assert page.start_button.text() == "Pause"
+    page.start_or_pause()
+    assert (page.start_button.text(), page._total_text.text()) == ("Go on", "Paused · 0 of 3 done")
+    page.start_or_pause()
+    qtbot.waitUntil(lambda: states(window) == ["done"] * 3, timeout=WAIT)
+
+
 def test_a_picture_that_ends_the_worker_while_it_is_opened_takes_no_other_with_it(
     qtbot: QtBot, open_window: Open, tmp_path: Path
 ) -> None:

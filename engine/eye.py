@@ -18,7 +18,7 @@ import numpy as np
 from engine.errors import Cancelled as CancelledByUser
 from engine.errors import Code, PellucidError
 from engine.image.buffer import ImageBuffer
-from engine.image.colour import to_srgb
+from engine.image.colour import for_the_eye
 from engine.image.decode import read_image
 from engine.image.resample import resample
 from engine.mapped import MappedFiles, Pixels8, eight_bit
@@ -111,7 +111,7 @@ class Eye:
         restored = restore_pixels(_cut(image, around), model, session, wish.options, watch)
         scale = session.info.scale
         x, y = offset_x * scale, offset_y * scale
-        pixels = _samples(restored)[y : y + region.height * scale, x : x + region.width * scale]
+        pixels = _samples(for_the_eye(restored))[y : y + region.height * scale, x : x + region.width * scale]
         if wish.job in self._stale:
             raise CancelledByUser
         height, width, channels = pixels.shape
@@ -128,7 +128,7 @@ class Eye:
         )
 
     def _source(self, wish: SourceRequest) -> SourceReady:
-        image = to_srgb(self._read(wish.source, wish.max_megapixels))
+        image = for_the_eye(self._read(wish.source, wish.max_megapixels))
         pixels = _samples(image)
         if 0 < wish.longest < max(image.height, image.width):
             factor = wish.longest / max(image.height, image.width)

@@ -18,6 +18,8 @@ import numpy as np
 import numpy.typing as npt
 import psutil
 
+from engine.image.buffer import ImageBuffer, Metadata
+from engine.image.colour import for_the_eye
 from engine.partial import machine_tag
 from engine.whole_file import take_room
 
@@ -108,12 +110,16 @@ class MappedFiles:
 
 
 class GrowingPicture:
-    """A result that a window watches as its rows come. `height` and `width` are those of the shown, thinned picture.
+    """A result that a window watches as its rows come, in sRGB. `height` and `width` are those of the shown, thinned
+    picture; `metadata` is what tells of the samples' colours.
 
     Making one and adding to it raise OSError when the disk is full.
     """
 
-    def __init__(self, files: MappedFiles, height: int, width: int, channels: int) -> None:
+    def __init__(
+        self, files: MappedFiles, height: int, width: int, channels: int, metadata: Metadata | None = None
+    ) -> None:
+        self._colours = Metadata(icc=metadata.icc, cicp=metadata.cicp) if metadata else Metadata()
         self._step = max(1, math.ceil(math.sqrt(height * width / LARGEST_SHOWN)))
         self.height, self.width = -(-height // self._step), -(-width // self._step)
         self.channels = 4 if channels in (2, 4) else 3
@@ -124,10 +130,16 @@ class GrowingPicture:
         """The next rows of the result, (rows, width, 1 to 4); which rows of the shown picture are now there."""
         first = -self._rows % self._step
         top = (self._rows + first) // self._step
-        shown = eight_bit(samples[first :: self._step, :: self._step])
+        shown = eight_bit(self._in_srgb(samples[first :: self._step, :: self._step]))
         self._rows += len(samples)
         # Written, not mapped: a full disk is an error here, where a mapping would end the process.
         with self.path.open("r+b") as file:
             file.seek(top * self.width * self.channels)
             file.write(np.ascontiguousarray(shown).data)
         return top, top + len(shown)
+
+    def _in_srgb(self, samples: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        if self._colours.icc is None or samples.shape[2] < 3 or not samples.size:
+            return samples
+        colour = for_the_eye(ImageBuffer(samples[:, :, :3], metadata=self._colours)).colour
+        return np.concatenate([colour, samples[:, :, 3:]], axis=2)

@@ -55,6 +55,17 @@ def to_srgb(buffer: ImageBuffer) -> ImageBuffer:
     return replace(buffer, colour=np.ascontiguousarray(converted), metadata=metadata)
 
 
+def for_the_eye(buffer: ImageBuffer) -> ImageBuffer:
+    """The picture as a window shows it, which knows no profiles: in sRGB as far as that can be had. Grey stays as it
+    is, as the window leaves it where it decodes a grey picture itself."""
+    if buffer.is_grey:
+        return buffer
+    try:
+        return to_srgb(buffer)
+    except PellucidError:  # a damaged profile is no reason to show nothing
+        return buffer
+
+
 def cmyk_to_srgb(ink: Pixels, profile: bytes | None) -> tuple[Pixels, bytes]:
     """(height, width, 4) uint8 or uint16 ink, 0 none, to RGB of the same depth.
 

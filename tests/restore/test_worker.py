@@ -17,6 +17,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from engine.image.colour import to_srgb
+from engine.image.decode import read_image
+from engine.image.icc import power_curve, rgb_profile
 from engine.wire import (
     PROTOCOL,
     Accepted,
@@ -180,6 +183,41 @@ def test_a_preview_equals_that_region_of_the_whole(worker: Worker, picture: Pict
     with Image.open(tmp_path / "o.png") as image:
         whole = np.asarray(image, int)
     assert np.abs(pixels.astype(int) - whole[40:88, 80:144]).max() <= 1
+
+
+WIDE = rgb_profile("wide", (0.3127, 0.3290, 0.68, 0.32, 0.265, 0.69, 0.15, 0.06), power_curve(1.8))
+
+
+@pytest.mark.parametrize("profile", [WIDE, b"damaged" * 30])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_what_is_shown_is_in_srgb_like_the_picture_before(
+    worker: Worker, tmp_path: Path, profile: bytes, mode: str
+) -> None:
+    colour = (150, 110, 90, 128)[: len(mode)]
+    Image.new(mode, (40, 30), colour).save(tmp_path / "a.png", icc_profile=profile)
+    worker.say(request("j", tmp_path / "a.png", tmp_path / "o.png"))
+    worker.until(Restored, "j")
+    band = next(event for event in worker.events if isinstance(event, BandReady))
+    region = Region(0, 0, 20, 20)
+    worker.say(PreviewRequest(job="p", view="v", source=str(tmp_path / "a.png"), region=region, options=OPTIONS))
+    preview = worker.until(PreviewReady, "p")
+    worker.say(SourceRequest(job="s", source=str(tmp_path / "a.png")))
+    before = worker.until(SourceReady, "s")
+    assert isinstance(preview, PreviewReady)
+    assert isinstance(before, SourceReady)
+    source, result = read_image(tmp_path / "a.png"), read_image(tmp_path / "o.png")
+    if profile is WIDE:
+        assert np.abs(to_srgb(result).colour.astype(int) - result.colour).max() > 10
+        source, result = to_srgb(source), to_srgb(result)
+    for shown, wanted in (
+        (band, result.colour[60, 80]),
+        (preview, result.colour[40, 40]),
+        (before, source.colour[9, 9]),
+    ):
+        pixels = np.fromfile(shown.pixels, np.uint8).reshape(shown.height, shown.width, shown.channels)
+        middle = pixels[shown.height // 2, shown.width // 2].astype(int)
+        assert np.abs(middle[:3] - wanted.astype(int)).max() <= 1
+        assert middle[3:].tolist() == [128] * (mode == "RGBA")
 
 
 def test_the_newest_preview_wins(worker: Worker, picture: Picture) -> None:

@@ -235,6 +235,7 @@ QSplitter::handle {{ background: {c.border}; }}
 QMenu {{ background: {c.raised}; color: {c.text}; border: 1px solid {c.border}; padding: 4px; }}
 QMenu::item {{ padding: 6px 24px; border-radius: 4px; }}
 QMenu::item:selected {{ background: {c.accent_soft}; }}
+QMenu::item:disabled {{ color: {c.disabled}; background: transparent; }}
 QMenu::separator {{ height: 1px; background: {c.border}; margin: 4px 8px; }}
 QTabBar::tab {{
   background: transparent; color: {c.muted}; padding: 8px 14px; border: none; border-bottom: 2px solid transparent;

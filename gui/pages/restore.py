@@ -511,6 +511,8 @@ class RestorePage(QWidget):
             self.start_button.setText(self.tr("Restore again"))
         self.start_button.setEnabled(bool(totals.total))
         self.results_button.setVisible(bool(totals.total) and not unfinished and bool(_newest_result(queue)))
+        if self.cancel_button.hasFocus() and not unfinished:
+            self.start_button.setFocus()  # where it would go by itself is the far side of the window
         self.cancel_button.setVisible(unfinished > 0 and not (queue.paused and not _any_running(queue)))
         self._total_bar.setVisible(unfinished > 0 and totals.fraction > 0)
         self._total_bar.setRange(0, 1000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRectF, QSize, Qt, Signal
@@ -129,5 +130,13 @@ class QueueView(QListView):
             self.remove_wanted.emit()
         elif alt and event.key() in (Qt.Key.Key_Up, Qt.Key.Key_Down):
             self.shift_wanted.emit(-1 if event.key() == Qt.Key.Key_Up else 1)
+        elif _asks_for_menu(event) and self.currentIndex().isValid():
+            self.customContextMenuRequested.emit(self.visualRect(self.currentIndex()).center())
         else:
             super().keyPressEvent(event)
+
+
+def _asks_for_menu(event: QKeyEvent) -> bool:
+    """Many keyboards have no menu key. Only under X11 and Wayland Qt does not know the other way."""
+    shift = event.modifiers() == Qt.KeyboardModifier.ShiftModifier
+    return sys.platform.startswith("linux") and shift and event.key() == Qt.Key.Key_F10

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ from msgspec.structs import replace
 from PIL import Image
 from PySide6.QtCore import QMimeData, QModelIndex, QPersistentModelIndex, QPoint, QPointF, QRectF, Qt, QTimer, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QGuiApplication, QImage, QPainter
-from PySide6.QtWidgets import QApplication, QPushButton, QStyleOptionViewItem
+from PySide6.QtWidgets import QApplication, QMenu, QPushButton, QStyleOptionViewItem
 from pytestqt.qtbot import QtBot
 
 from engine import wire
@@ -185,6 +186,42 @@ def test_a_key_removes_one_picture_after_the_other(qtbot: QtBot, open_window: Op
         qtbot.keyClick(page.list, Qt.Key.Key_Delete)
         assert len(window.session.queue.items) == left
         assert len(page.selected()) == min(left, 1)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere the system knows that key")
+def test_the_menu_of_a_picture_comes_by_keys_alone(
+    qtbot: QtBot, open_window: Open, pictures: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[list[tuple[str, bool]]] = []
+
+    class Seen(QMenu):
+        def exec(self, *_: object) -> None:
+            shown.append([(action.text(), action.isEnabled()) for action in self.actions()])
+
+    monkeypatch.setattr("gui.pages.restore.QMenu", Seen)
+    window = open_window(settings=Settings(start_at_once=False))
+    window.session.add_paths(pictures)
+    page = window.restore_page
+    page.list.setCurrentIndex(page.model.index(2))
+    qtbot.keyClick(page.list, Qt.Key.Key_F10, Qt.KeyboardModifier.ShiftModifier)
+    assert shown
+    assert ("Cancel", True) in shown[0]
+    assert ("Open result", False) in shown[0]
+
+
+def test_after_cancelling_all_the_focus_is_on_the_button_to_restore_again(
+    qtbot: QtBot, open_window: Open, pictures: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PELLUCID_FAKE_DELAY", "0.1")
+    window = open_window()
+    window.activateWindow()
+    window.session.add_paths(pictures)
+    qtbot.waitUntil(lambda: states(window)[0] == "running", timeout=WAIT)
+    page = window.restore_page
+    page.cancel_button.setFocus()
+    qtbot.keyClick(page.cancel_button, Qt.Key.Key_Space)
+    qtbot.waitUntil(lambda: states(window) == ["cancelled"] * 3, timeout=WAIT)
+    assert QApplication.focusWidget() is page.start_button
 
 
 def test_a_paused_list_says_so_and_how_to_go_on(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from PIL import Image, ImageDraw
@@ -139,7 +140,8 @@ MARGIN = (70, 16, 12, 28)
 
 
 def write_png(story: Story, path: Path) -> None:
-    """Total loss, validation scores with bicubic's as a grey line, learning rate: one panel below the other."""
+    """Total loss, validation scores with bicubic's as a grey line, learning rate: one panel below the other. Of long
+    runs the mean is drawn over the single values."""
     series = story.series()
     scores = sorted(name for name in series if name.startswith("validation/"))
     wanted = ["loss/total", "loss/discriminator", *scores, "learning_rate"]
@@ -182,7 +184,12 @@ def _plot(
     if baseline:
         draw.line([place(point) for point in baseline], fill="#999999", width=1)
     line = [place(point) for point in points]
-    if len(line) > 1:
+    if len(line) > 2 * x1 - 2 * x0:
+        # More points than can be told apart: each batch pale, and what they are in the mean.
+        draw.line(line, fill="#c3d5f0", width=1)
+        columns = (stretch_means(column, 100) for column in zip(*points, strict=True))
+        draw.line([place((int(x), y)) for x, y in zip(*columns, strict=True)], fill="#1f5fbf", width=2)
+    elif len(line) > 1:
         draw.line(line, fill="#1f5fbf", width=2)
     else:
         x, y = line[0]
@@ -192,6 +199,15 @@ def _plot(
     draw.text((4, y1 - 10), f"{low:.4g}", fill="#555555")
     draw.text((x0, y1 + 6), str(first), fill="#555555")
     draw.text((x1 - 50, y1 + 6), str(points[-1][0]), fill="#555555")
+
+
+def stretch_means(values: Sequence[float], count: int) -> list[float]:
+    """`count` means of equal stretches; fewer values are spread out instead."""
+    if len(values) <= count:
+        repeats = count // len(values)
+        return [value for value in values for _ in range(repeats)]
+    edges = [round(place * len(values) / count) for place in range(count + 1)]
+    return [sum(values[a:b]) / (b - a) for a, b in pairwise(edges)]
 
 
 def tensorboard_file(story: Story, folder: Path) -> Path:

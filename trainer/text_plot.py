@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 
-from trainer.curves import Story
+from trainer.curves import Story, stretch_means
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
 LEVELS = len(BLOCKS) - 1
@@ -88,12 +87,3 @@ def chart(values: Sequence[float], width: int, height: int, low: float, high: fl
         blocks = "".join(BLOCKS[min(max(tall - row * LEVELS, 0), LEVELS)] for tall in heights)
         lines.append(f"{'' if label is None else f'{label:.4g}':>{LABEL}} │{blocks}")
     return lines
-
-
-def stretch_means(values: Sequence[float], count: int) -> list[float]:
-    """`count` means of equal stretches; fewer values are spread out instead."""
-    if len(values) <= count:
-        repeats = count // len(values)
-        return [value for value in values for _ in range(repeats)]
-    edges = [round(place * len(values) / count) for place in range(count + 1)]
-    return [sum(values[a:b]) / (b - a) for a, b in itertools.pairwise(edges)]

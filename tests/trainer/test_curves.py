@@ -4,6 +4,7 @@ import csv
 import struct
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -18,8 +19,16 @@ from engine.wire_training import (
     RunStarted,
     Validated,
 )
-from trainer.curves import _masked_crc, read_story, tensorboard_file, write_csv, write_png, write_tensorboard
-from trainer.text_plot import BLOCKS, chart, draw_story, stretch_means
+from trainer.curves import (
+    _masked_crc,
+    read_story,
+    stretch_means,
+    tensorboard_file,
+    write_csv,
+    write_png,
+    write_tensorboard,
+)
+from trainer.text_plot import BLOCKS, chart, draw_story
 
 
 def started(iteration: int, resumed: bool = True) -> RunStarted:
@@ -89,6 +98,17 @@ def test_png_is_a_picture_with_something_on_it(tmp_path: Path) -> None:
     with Image.open(tmp_path / "c.png") as image:
         assert image.size == (900, 720)
         assert len(image.getcolors(1 << 20) or []) > 3
+
+
+def test_the_mean_of_a_long_noisy_curve_is_a_line_through_it(tmp_path: Path) -> None:
+    noise = np.random.default_rng(1).random(4000)
+    write_png(read_story([started(0, False), *(progress(i, float(noise[i])) for i in range(4000))]), tmp_path / "c.png")
+    with Image.open(tmp_path / "c.png") as image:
+        panel = np.asarray(image)[:240, 80:880].astype(int)
+    strong = (np.abs(panel - (0x1F, 0x5F, 0xBF)).sum(2) < 30).any(1).nonzero()[0]
+    pale = (np.abs(panel - (0xC3, 0xD5, 0xF0)).sum(2) < 30).any(1).nonzero()[0]
+    assert pale.max() - pale.min() > 150, "single values go from end to end"
+    assert strong.max() - strong.min() < 60, "their mean does not"
 
 
 def test_the_checksum_is_crc_32c() -> None:

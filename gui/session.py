@@ -46,6 +46,8 @@ class RestoreSession(QObject):
     worker_ended = Signal(object)
     refused = Signal(list)
     """Paths that are no pictures."""
+    results_left_out = Signal(list)
+    """Pictures of a folder that are results of others there."""
     added = Signal(list)
     """Jobs that were just added."""
     all_done = Signal(object)
@@ -65,7 +67,8 @@ class RestoreSession(QObject):
         self.leftovers = self._read_journal()
         """What a crash, a power cut or a closed window left undone. It stays in the journal until the user has chosen,
         whatever else is queued; a picture whose drive is not there now may be wanted when it is."""
-        self._walks: list[tuple[str, Iterator[list[str]]]] = []
+        self._walks: list[tuple[str, Iterator[list[str]], list[tuple[str, str]]]] = []
+        """Folder, its pictures as they are found, and the results among them with their originals."""
         self._names: dict[str, str] = {}
         """Picture -> what its present attempt is called towards the worker: words of an older one are not mixed up."""
         self._pictures: dict[str, str] = {}
@@ -99,7 +102,9 @@ class RestoreSession(QObject):
         files: list[str] = []
         for path in paths:
             if os.path.isdir(path):  # noqa: PTH112 - the path comes as text and stays text
-                self._walks.append((path, pictures_below(path, left_out=self.settings.output_folder)))
+                results: list[tuple[str, str]] = []
+                walk = pictures_below(path, left_out=self.settings.output_folder, results=results)
+                self._walks.append((path, walk, results))
             elif is_picture(path) and os.path.isfile(path):  # noqa: PTH113
                 files.append(path)
             else:
@@ -225,10 +230,12 @@ class RestoreSession(QObject):
             self.client.send(request)
 
     def _walk(self) -> None:
-        folder, walk = self._walks[0]
+        folder, walk, results = self._walks[0]
         found = next(walk, None)
         if found is None:
             self._walks.pop(0)
+            if results:
+                self.results_left_out.emit([path for path, _original in results])
         else:
             self.add_items([_item(path, folder) for path in found])
         if self._walks and not self._stopped:

@@ -654,6 +654,14 @@
             <translation>Keine Bilder, darum ausgelassen: {names}</translation>
         </message>
         <message>
+            <source>Left out, as results of other pictures there: {names}</source>
+            <translation>Ausgelassen, weil es Ergebnisse anderer Bilder dort sind: {names}</translation>
+        </message>
+        <message>
+            <source>Take them too</source>
+            <translation>Trotzdem aufnehmen</translation>
+        </message>
+        <message>
             <source>Before</source>
             <translation>Vorher</translation>
         </message>

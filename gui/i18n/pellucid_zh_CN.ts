@@ -654,6 +654,14 @@
             <translation>不是图片，已略过：{names}</translation>
         </message>
         <message>
+            <source>Left out, as results of other pictures there: {names}</source>
+            <translation>已略过，因为它们是该文件夹中其他图片的结果：{names}</translation>
+        </message>
+        <message>
+            <source>Take them too</source>
+            <translation>仍然添加</translation>
+        </message>
+        <message>
             <source>Before</source>
             <translation>修复前</translation>
         </message>

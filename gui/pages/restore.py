@@ -287,6 +287,7 @@ class RestorePage(QWidget):
         session.queue_changed.connect(self._show_queue)
         session.added.connect(self._added)
         session.refused.connect(self._refused)
+        session.results_left_out.connect(self._results_left_out)
         session.band_came.connect(self._band)
         session.preview_came.connect(self._preview)
         session.preview_failed.connect(self._preview_failed)
@@ -562,8 +563,13 @@ class RestorePage(QWidget):
         self._follow = True
 
     def _refused(self, paths: list[str]) -> None:
-        names = ", ".join(PurePath(path).name for path in paths[:3]) + (" …" if len(paths) > 3 else "")
-        self.banner.tell(self.tr("No pictures, so left out: {names}").format(names=names), "warning")
+        self.banner.tell(self.tr("No pictures, so left out: {names}").format(names=_few_names(paths)), "warning")
+
+    def _results_left_out(self, paths: list[str]) -> None:
+        self.banner.tell(
+            self.tr("Left out, as results of other pictures there: {names}").format(names=_few_names(paths)),
+            choices=((self.tr("Take them too"), lambda: self.session.add_paths(paths)),),
+        )
 
     def _select(self) -> None:
         item = self.model.item(self.list.currentIndex())
@@ -859,6 +865,10 @@ class RestorePage(QWidget):
     def _region_drawn(self, area: QRectF) -> None:
         self.region_button.setChecked(False)
         self.try_area(area)
+
+
+def _few_names(paths: list[str]) -> str:
+    return ", ".join(PurePath(path).name for path in paths[:3]) + (" …" if len(paths) > 3 else "")
 
 
 def _region(area: QRectF, picture: Picture) -> wire.Region:

@@ -95,6 +95,23 @@ def test_a_folder_is_walked_and_what_is_no_picture_is_refused_by_name(
     assert not drop(window, urls(str(notes)))
 
 
+def test_a_folder_restored_once_more_leaves_out_its_results_and_says_so(
+    qtbot: QtBot, open_window: Open, pictures: list[str]
+) -> None:
+    original = Path(pictures[0])
+    result = original.with_name(f"{original.stem}_photo-compact_x4.png")
+    Image.new("RGB", (8, 8)).save(result)
+    window = open_window(settings=Settings(start_at_once=False))
+    assert drop(window, urls(str(original.parent)))
+    banner = window.restore_page.banner
+    qtbot.waitUntil(lambda: result.name in banner.text(), timeout=WAIT)
+    sources = [item.source for item in window.session.queue.items]
+    assert sorted(sources) == sorted(pictures)
+    banner.findChild(QPushButton).click()
+    qtbot.waitUntil(lambda: len(states(window)) == len(pictures) + 1, timeout=WAIT)
+    assert window.session.queue.items[-1].source == str(result)
+
+
 def test_a_pasted_picture_becomes_a_file_and_a_pasted_list_of_files_is_taken(
     qtbot: QtBot, open_window: Open, pictures: list[str]
 ) -> None:

@@ -85,7 +85,7 @@ def _files_in(folder: Path) -> list[Path]:
     try:
         return sorted(
             (path for path in folder.iterdir() if path.suffix == ".safetensors" and not path.name.startswith(".")),
-            key=lambda path: path.name.casefold(),
+            key=lambda path: path.stem.casefold(),
         )
     except (FileNotFoundError, NotADirectoryError):
         return []

@@ -174,6 +174,11 @@ def test_fifty_large_models_are_listed_in_a_moment(library_folder: Path) -> None
     assert min(took) < 0.05
 
 
+def test_a_model_is_listed_before_those_whose_names_begin_with_its_own() -> None:
+    names = [entry.card.name for entry in library.list_models()]
+    assert names.index("photo-compact") < names.index("photo-compact-vivid")
+
+
 @pytest.mark.parametrize("name", ["photo-compact", "photo-compact-vivid", "face-compact", "face-compact-vivid"])
 def test_the_models_that_come_along_leave_flat_areas_flat(name: str) -> None:
     model = library.find_model(name)

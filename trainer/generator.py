@@ -82,13 +82,13 @@ def build_generator(config: ModelConfig, seed: int) -> Generator:
 
 def read_start(config: ModelConfig) -> Weights:
     """The weights that the run starts from, those of its starting model; refused unless that has the network that is to
-    be trained, or the same with fewer layers."""
+    be trained, or one whose weights can be made into its weights: fewer layers, another scale."""
     facts = describe_generator(config)
     model = read_model(Path(config.start).expanduser())
     weights: Weights | None = None
     if model.card.architecture == facts.architecture.id:
         args = facts.architecture.read_arguments(model.card.arguments)
-        weights = model.weights if args == facts.args else facts.architecture.deepen(model.weights, args, facts.args)
+        weights = model.weights if args == facts.args else facts.architecture.adapt(model.weights, args, facts.args)
     if weights is None:
         raise PellucidError(
             Code.MODELS_DIFFER,

@@ -2,15 +2,20 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
 from engine.errors import PellucidError
-from engine.models.files import read_model, weights_hash
+from engine.models.arch.compact import COMPACT, CompactArgs, parameter_shapes
+from engine.models.card import Card
+from engine.models.files import read_model, weights_hash, write_model
 from engine.models.foreign import import_spandrel
+from engine.models.model import Model
 from engine.wire_training import ModelConfig, SaveConfig, StageConfig, TrainingConfig
 from tests.trainer.tiny import gan_stage, tiny_config
 from trainer.generator import Generator, build_generator, describe_generator
@@ -74,6 +79,29 @@ def test_a_deeper_network_begins_with_the_pictures_of_the_shallower_one(photos: 
         assert torch.equal(shallow(picture), deep(picture))
     (deep(picture) ** 2).sum().backward()
     assert all(p.grad is not None and p.grad.any() for p in deep.parameters()), "the new layers learn too"
+
+
+@pytest.mark.parametrize(("there", "here"), [(4, 2), (4, 1), (2, 4), (2, 2)])
+def test_a_network_of_another_scale_begins_with_the_same_picture_larger_or_smaller(
+    there: Literal[2, 4], here: Literal[1, 2, 4], tmp_path: Path
+) -> None:
+    random = np.random.default_rng(3)
+    args = CompactArgs(features=8, convolutions=2, scale=there)
+    weights = {name: random.normal(0, 0.2, shape).astype(np.float32) for name, shape in parameter_shapes(args).items()}
+    card = Card(name="one", architecture="compact", arguments=COMPACT.write_arguments(args), scale=there)
+    write_model(Model(card, weights), tmp_path / "one.safetensors")
+    arguments: dict[str, int | float | str | bool | list[int]] = {"features": 8, "convolutions": 2}
+    start = str(tmp_path / "one.safetensors")
+    first = build_generator(ModelConfig("compact-16", there, arguments, start), 1)
+    second = build_generator(ModelConfig("compact-16", here, arguments | {"convolutions": 4}, start), 1)
+    picture = torch.rand(1, 3, 12, 20)
+    with torch.no_grad():
+        made = first(picture)
+        size = (12 * here, 20 * here)
+        expected = (
+            functional.adaptive_avg_pool2d(made, size) if here < there else functional.interpolate(made, size=size)
+        )
+        assert torch.allclose(second(picture), expected, atol=2e-6)
 
 
 def test_a_shallower_network_does_not_begin_at_a_deeper_one(photos: Path, tmp_path: Path) -> None:

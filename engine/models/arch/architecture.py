@@ -83,9 +83,9 @@ class Architecture:
     """Ranges of the picture that goes in and of the one that comes out: a card that says otherwise is wrong."""
     community_constants: Callable[[Any], dict[str, npt.NDArray[np.generic]]] = lambda args: {}
     """Arrays that other programs expect in the file although they follow from the arguments: written, never read."""
-    deepen: Callable[[Weights, Any, Any], Weights | None] = lambda weights, shallow, deep: None
-    """(weights, its arguments, arguments of a deeper network) -> weights with which that one returns the same; None:
-    there are none."""
+    adapt: Callable[[Weights, Any, Any], Weights | None] = lambda weights, there, here: None
+    """(weights, their arguments, those of another network) -> weights with which that one returns the same picture,
+    maybe at another scale; None: there are none."""
 
     def count_parameters(self, args: msgspec.Struct) -> int:
         """Learnable values, exactly."""

@@ -14,6 +14,9 @@ import numpy.typing as npt
 from engine.models.arch.architecture import Architecture, OpenVinoGraph, Shapes
 from engine.models.model import Weights
 
+Layer = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.float32]]
+"""Weight, bias and PReLU slopes."""
+
 if TYPE_CHECKING:
     import torch
 
@@ -106,29 +109,48 @@ def receptive_radius(args: CompactArgs) -> int:
     return args.convolutions + 2
 
 
-def deepen(weights: Weights, shallow: CompactArgs, deep: CompactArgs) -> Weights | None:
-    """The weights of a shallower network as those of a deeper one that returns the same: spread between its layers lie
-    others that hand on what they get. None where the two differ in more than their number of layers."""
-    layers = shallow.convolutions + 1
-    added = deep.convolutions - shallow.convolutions
-    if added < 0 or msgspec.structs.replace(shallow, convolutions=deep.convolutions) != deep:
+def adapt(weights: Weights, there: CompactArgs, here: CompactArgs) -> Weights | None:
+    """The weights of one network as those of another that has more layers, or another scale: it returns the same
+    picture, larger by doubled pixels, smaller by their means. None where the two differ in anything else."""
+    deeper = here.convolutions >= there.convolutions
+    divides = max(here.scale, there.scale) % min(here.scale, there.scale) == 0
+    if not (deeper and divides and here.features == there.features):
         return None
-    as_it_is = np.zeros((deep.features, deep.features, 3, 3), np.float32)
-    as_it_is[range(deep.features), range(deep.features), 1, 1] = 1
-    handing_on = (as_it_is, np.zeros(deep.features, np.float32), np.ones(deep.features, np.float32))
-    found = [
+    layers = there.convolutions + 1
+    body = [
         (weights[f"body.{i}.weight"], weights[f"body.{i}.bias"], weights[f"body.{i + 1}.weight"])
         for i in range(0, 2 * layers, 2)
     ]
-    stack = []
-    for i, layer in enumerate(found):
-        stack += [layer] + [handing_on] * (round((i + 1) * added / layers) - round(i * added / layers))
     result: dict[str, npt.NDArray[np.float32]] = {}
-    for i, (weight, bias, slopes) in enumerate(stack):
+    for i, (weight, bias, slopes) in enumerate(_spread(body, here)):
         result |= {f"body.{2 * i}.weight": weight, f"body.{2 * i}.bias": bias, f"body.{2 * i + 1}.weight": slopes}
     for part in ("weight", "bias"):
-        result[f"body.{_last(deep)}.{part}"] = weights[f"body.{_last(shallow)}.{part}"]
+        last = weights[f"body.{_last(there)}.{part}"]
+        result[f"body.{_last(here)}.{part}"] = _at_scale(last, there.scale, here.scale)
     return result
+
+
+def _spread(body: list[Layer], here: CompactArgs) -> list[Layer]:
+    """The layers with others between them, evenly, that hand on what they get: as many as `here` has."""
+    as_it_is = np.zeros((here.features, here.features, 3, 3), np.float32)
+    as_it_is[range(here.features), range(here.features), 1, 1] = 1
+    handing_on = (as_it_is, np.zeros(here.features, np.float32), np.ones(here.features, np.float32))
+    added = here.convolutions + 1 - len(body)
+    stack: list[Layer] = []
+    for i, layer in enumerate(body):
+        stack += [layer] + [handing_on] * (round((i + 1) * added / len(body)) - round(i * added / len(body)))
+    return stack
+
+
+def _at_scale(last: npt.NDArray[np.float32], there: int, here: int) -> npt.NDArray[np.float32]:
+    """(3 * there * there, ...) -> (3 * here * here, ...): the last layer's filters, one for each pixel that the network
+    makes of one. The enlarged input needs nothing: its pixels are equal."""
+    filters = last.reshape(3, there, there, -1)
+    if here > there:
+        filters = filters.repeat(here // there, axis=1).repeat(here // there, axis=2)
+    else:
+        filters = filters.reshape(3, here, there // here, here, there // here, -1).mean((2, 4), dtype=np.float64)
+    return np.ascontiguousarray(filters.reshape(-1, *last.shape[1:]), np.float32)
 
 
 COMPACT = Architecture(
@@ -140,5 +162,5 @@ COMPACT = Architecture(
     scale=lambda args: int(args.scale),
     receptive_radius=receptive_radius,
     multiple=lambda args: 1,
-    deepen=deepen,
+    adapt=adapt,
 )

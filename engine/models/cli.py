@@ -18,6 +18,7 @@ from engine.models.foreign import name_from
 from engine.models.library import Entry
 from engine.models.model import Model
 from engine.models.presets import DISCRIMINATORS, PRESETS
+from engine.runtime.choose import uses_a_gpu
 
 
 def add_models_parser(subparsers: Subparsers) -> None:
@@ -74,6 +75,7 @@ def run_list(_arguments: argparse.Namespace, out: Output) -> int:
         for entry in entries
     ]
     out.table(rows, ("Model", "Network", "Scale", "Parameters", "From"))
+    default = library.default_entry(on_a_gpu=uses_a_gpu()).card.name
     damaged = library.list_unreadable()
     for file in damaged:
         out.warn(f"pellucid: {file.problem}")
@@ -81,11 +83,11 @@ def run_list(_arguments: argparse.Namespace, out: Output) -> int:
         {
             "models": len(entries),
             "library": str(library.library_folder()),
-            "default": library.default_entry().card.name,
+            "default": default,
             "unreadable": [{"path": str(file.path), "problem": file.problem} for file in damaged],
         }
     )
-    out.say(f"\nThe default is {library.default_entry().card.name}. Yours are in {library.library_folder()}.")
+    out.say(f"\nThe default is {default}. Yours are in {library.library_folder()}.")
     return DONE
 
 

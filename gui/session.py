@@ -48,6 +48,9 @@ class RestoreSession(QObject):
     """Paths that are no pictures."""
     results_left_out = Signal(list)
     """Pictures of a folder that are results of others there."""
+    repeated = Signal(list)
+    """Jobs of the list that were added once more, to be done in the same way, and stay one."""
+    leftovers_changed = Signal()
     added = Signal(list)
     """Jobs that were just added."""
     all_done = Signal(object)
@@ -67,8 +70,7 @@ class RestoreSession(QObject):
         self.leftovers = self._read_journal()
         """What a crash, a power cut or a closed window left undone. It stays in the journal until the user has chosen,
         whatever else is queued; a picture whose drive is not there now may be wanted when it is."""
-        self._walks: list[tuple[str, Iterator[list[str]], list[tuple[str, str]]]] = []
-        """Folder, its pictures as they are found, and the results among them with their originals."""
+        self._walks: list[_Walk] = []
         self._names: dict[str, str] = {}
         """Picture -> what its present attempt is called towards the worker: words of an older one are not mixed up."""
         self._pictures: dict[str, str] = {}
@@ -89,7 +91,7 @@ class RestoreSession(QObject):
 
     def take_up_leftovers(self) -> None:
         leftovers, self.leftovers = self.leftovers, ()
-        self.add_items(leftovers)
+        self._add_items(leftovers)
         self.pause(False)
 
     def forget_leftovers(self) -> None:
@@ -102,9 +104,7 @@ class RestoreSession(QObject):
         files: list[str] = []
         for path in paths:
             if os.path.isdir(path):  # noqa: PTH112 - the path comes as text and stays text
-                results: list[tuple[str, str]] = []
-                walk = pictures_below(path, left_out=self.settings.output_folder, results=results)
-                self._walks.append((path, walk, results))
+                self._walks.append(_Walk(path, self.settings.output_folder))
             elif is_picture(path) and os.path.isfile(path):  # noqa: PTH113
                 files.append(path)
             else:
@@ -131,10 +131,32 @@ class RestoreSession(QObject):
         return True
 
     def add_items(self, items: Iterable[Item]) -> None:
-        fresh = tuple(items)
+        repeated = self._add_items(items)
+        if repeated:
+            self.repeated.emit(repeated)
+
+    def _add_items(self, items: Iterable[Item]) -> list[str]:
+        """Jobs of the list that are one with some of `items`."""
+        fresh, repeated = queues.new_and_repeated(self.queue, items, self._goal)
         if fresh:
-            self.apply(queues.Added(fresh))
+            self._take_off_offer(fresh)
+            self.apply(queues.Added(tuple(fresh)))
             self.added.emit([item.job for item in fresh])
+        return repeated
+
+    def _goal(self, item: Item) -> queues.Goal:
+        options = self._named(item.options or self.settings.options)
+        return item.source, self.settings.output_folder if item.folder is None else item.folder, options
+
+    def _take_off_offer(self, items: Iterable[Item]) -> None:
+        """What is in the list is no leftover any more."""
+        if not self.leftovers:
+            return
+        goals = {self._goal(item) for item in items}
+        kept = tuple(item for item in self.leftovers if self._goal(item) not in goals)
+        if len(kept) < len(self.leftovers):
+            self.leftovers = kept
+            self.leftovers_changed.emit()
 
     def remove(self, jobs: frozenset[str]) -> None:
         self.cancel(jobs)
@@ -186,8 +208,10 @@ class RestoreSession(QObject):
     def write_journal(self, *, sync: bool = False) -> None:
         """`sync`: not while people look at the window, as the disk may be busy."""
         try:
-            if self.leftovers or any(item.state in queues.UNFINISHED for item in self.queue.items):
-                settings_file.write_whole(self._journal, queues.to_journal(self.queue, self.leftovers), sync=sync)
+            unfinished = self.leftovers + queues.unfinished(self.queue)
+            if unfinished:
+                kept = queues.to_keep(unfinished, self._goal)
+                settings_file.write_whole(self._journal, queues.to_journal(kept), sync=sync)
             else:
                 self._journal.unlink(missing_ok=True)
         except OSError:
@@ -214,7 +238,7 @@ class RestoreSession(QObject):
     def _read_journal(self) -> tuple[Item, ...]:
         """A damaged journal is moved aside."""
         try:
-            return queues.from_journal(self._journal.read_bytes())
+            return queues.to_keep(queues.from_journal(self._journal.read_bytes()), self._goal)
         except FileNotFoundError:
             return ()
         except (OSError, msgspec.DecodeError, UnicodeDecodeError):
@@ -230,14 +254,16 @@ class RestoreSession(QObject):
             self.client.send(request)
 
     def _walk(self) -> None:
-        folder, walk, results = self._walks[0]
-        found = next(walk, None)
+        walk = self._walks[0]
+        found = next(walk.pictures, None)
         if found is None:
             self._walks.pop(0)
-            if results:
-                self.results_left_out.emit([path for path, _original in results])
+            if walk.repeated:
+                self.repeated.emit(walk.repeated)
+            if walk.results:
+                self.results_left_out.emit([path for path, _original in walk.results])
         else:
-            self.add_items([_item(path, folder) for path in found])
+            walk.repeated += self._add_items(_item(path, walk.folder) for path in found)
         if self._walks and not self._stopped:
             self._walk_timer.start()
 
@@ -247,9 +273,10 @@ class RestoreSession(QObject):
             and not self._stopped
             and (item := queues.next_to_send(self.queue, IN_FLIGHT)) is not None
         ):
-            options = self._named(item.options or self.settings.options)
-            target, root = results_place(self.settings.output_folder, *self.place_of(item))
-            self.queue = queues.reduce(self.queue, queues.Sent(item.job, options))
+            _source, folder, options = self._goal(item)
+            target, root = results_place(folder, *self.place_of(item))
+            self._take_off_offer([item])
+            self.queue = queues.reduce(self.queue, queues.Sent(item.job, options, folder))
             self.queue_changed.emit(self.queue)
             name = self._rename(item.job)
             self.client.send(
@@ -326,6 +353,18 @@ class RestoreSession(QObject):
 
     def with_options(self, options: wire.RestoreOptions) -> None:
         self.settings = replace(self.settings, options=options)
+
+
+class _Walk:
+    """One dropped folder, whose pictures come bit by bit."""
+
+    def __init__(self, folder: str, left_out: str) -> None:
+        self.folder = folder
+        self.results: list[tuple[str, str]] = []
+        """Pictures that are results of others there, with their originals."""
+        self.repeated: list[str] = []
+        """Jobs of the list that are one with pictures of the folder."""
+        self.pictures: Iterator[list[str]] = pictures_below(folder, left_out=left_out, results=self.results)
 
 
 def _item(path: str, root: str = "") -> Item:

@@ -194,9 +194,12 @@ class Window(QMainWindow):
         self._models: tuple[Model, ...] = ()
         self._wanted_model = ""
         """Chosen as soon as the library knows it."""
+        self._offer = ""
+        """What the banner says while it offers to go on with what was left."""
         self.rail.chosen.connect(self._page_chosen)
         self.session.client.happened.connect(self._worker_said)
         self.session.all_done.connect(self._all_done)
+        self.session.leftovers_changed.connect(self._leftovers_changed)
         self.models_page.models_changed.connect(self._models_came)
         self.models_page.use_wanted.connect(self.use_model)
         self.runs_page.model_imported.connect(self._model_imported)
@@ -298,19 +301,29 @@ class Window(QMainWindow):
             notify(self, "Pellucid", text)
 
     def _offer_unfinished(self) -> None:
-        items = self.session.leftovers
-        if not items:
+        number = len(self.session.leftovers)
+        if not number:
             return
-        self.restore_page.banner.tell(
+        self._offer = (
             self.tr("1 picture was not finished last time.")
-            if len(items) == 1
-            else self.tr("{n} pictures were not finished last time.").format(n=len(items)),
+            if number == 1
+            else self.tr("{n} pictures were not finished last time.").format(n=number)
+        )
+        forget = self.tr("Forget it") if number == 1 else self.tr("Forget them")
+        self.restore_page.banner.tell(
+            self._offer,
             "calm",
             choices=(
                 (self.tr("Go on"), self.session.take_up_leftovers),
-                (self.tr("Forget them"), self.session.forget_leftovers),
+                (forget, self.session.forget_leftovers),
             ),
         )
+
+    def _leftovers_changed(self) -> None:
+        """The offer, where it can still be read, is of what is left now."""
+        if self._offer and self.restore_page.banner.text() == self._offer:
+            self.restore_page.banner.hide()
+            self._offer_unfinished()
 
     # Drop and paste
 

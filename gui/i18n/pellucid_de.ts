@@ -654,6 +654,10 @@
             <translation>Keine Bilder, darum ausgelassen: {names}</translation>
         </message>
         <message>
+            <source>In the list already: {names}</source>
+            <translation>Schon in der Liste: {names}</translation>
+        </message>
+        <message>
             <source>Left out, as results of other pictures there: {names}</source>
             <translation>Ausgelassen, weil es Ergebnisse anderer Bilder dort sind: {names}</translation>
         </message>
@@ -1694,12 +1698,16 @@ Ein Training läuft weiter, wenn dieses Fenster geschlossen wird.</translation>
             <translation>{n} Bilder wurden letztes Mal nicht fertig.</translation>
         </message>
         <message>
-            <source>Go on</source>
-            <translation>Weitermachen</translation>
+            <source>Forget it</source>
+            <translation>Vergessen</translation>
         </message>
         <message>
             <source>Forget them</source>
             <translation>Vergessen</translation>
+        </message>
+        <message>
+            <source>Go on</source>
+            <translation>Weitermachen</translation>
         </message>
         <message>
             <source>What was dropped could not be read.</source>

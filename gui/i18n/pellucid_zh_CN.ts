@@ -654,6 +654,10 @@
             <translation>不是图片，已略过：{names}</translation>
         </message>
         <message>
+            <source>In the list already: {names}</source>
+            <translation>已在列表中：{names}</translation>
+        </message>
+        <message>
             <source>Left out, as results of other pictures there: {names}</source>
             <translation>已略过，因为它们是该文件夹中其他图片的结果：{names}</translation>
         </message>
@@ -1694,12 +1698,16 @@ A training keeps running when this window is closed.</source>
             <translation>上次有 {n} 张图片未完成。</translation>
         </message>
         <message>
-            <source>Go on</source>
-            <translation>继续</translation>
+            <source>Forget it</source>
+            <translation>不再理会</translation>
         </message>
         <message>
             <source>Forget them</source>
             <translation>不再理会</translation>
+        </message>
+        <message>
+            <source>Go on</source>
+            <translation>继续</translation>
         </message>
         <message>
             <source>What was dropped could not be read.</source>

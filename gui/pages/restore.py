@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path, PurePath
 
 from msgspec.structs import replace
@@ -287,6 +288,7 @@ class RestorePage(QWidget):
         session.queue_changed.connect(self._show_queue)
         session.added.connect(self._added)
         session.refused.connect(self._refused)
+        session.repeated.connect(self._repeated)
         session.results_left_out.connect(self._results_left_out)
         session.band_came.connect(self._band)
         session.preview_came.connect(self._preview)
@@ -564,6 +566,13 @@ class RestorePage(QWidget):
 
     def _refused(self, paths: list[str]) -> None:
         self.banner.tell(self.tr("No pictures, so left out: {names}").format(names=_few_names(paths)), "warning")
+
+    def _repeated(self, jobs: list[str]) -> None:
+        items = [item for item in map(partial(queues.find, self.session.queue), jobs) if item is not None]
+        if items:
+            self.list.setCurrentIndex(self.model.index(self.model.row_of(items[0].job)))
+            names = _few_names([item.source for item in items])
+            self.banner.tell(self.tr("In the list already: {names}").format(names=names))
 
     def _results_left_out(self, paths: list[str]) -> None:
         self.banner.tell(

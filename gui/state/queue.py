@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Literal
 
@@ -26,6 +27,8 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     state: ItemState = "waiting"
     options: wire.RestoreOptions | None = None
     """Set when only this picture shall be restored so; None: as the panel says when its turn comes."""
+    folder: str | None = None
+    """The same for where the result goes; as `settings.Settings.output_folder`."""
     target: str = ""
     width: int = 0
     height: int = 0
@@ -74,6 +77,7 @@ class Sent(msgspec.Struct, frozen=True):
 
     job: str
     options: wire.RestoreOptions
+    folder: str
 
 
 class Requeued(msgspec.Struct, frozen=True):
@@ -127,9 +131,12 @@ def reduce(queue: Queue, message: QueueMessage) -> Queue:
             )
         case Withdrawn(jobs):
             return _change(queue, jobs, frozenset({"waiting"}), lambda item: replace(item, state="cancelled"))
-        case Sent(job, options):
+        case Sent(job, options, folder):
             return _change(
-                queue, {job}, frozenset({"waiting"}), lambda item: replace(item, state="sent", options=options)
+                queue,
+                {job},
+                frozenset({"waiting"}),
+                lambda item: replace(item, state="sent", options=options, folder=folder),
             )
         case wire.Accepted():
             return _change(queue, {message.job}, UNFINISHED, lambda item: _accept(item, message))
@@ -193,6 +200,52 @@ def next_to_send(queue: Queue, in_flight: int) -> Item | None:
 
 def find(queue: Queue, job: str) -> Item | None:
     return next((item for item in queue.items if item.job == job), None)
+
+
+Goal = tuple[str, str, wire.RestoreOptions]
+"""Source, folder of the results, options: who wants the same goal twice wants it once."""
+
+
+def unfinished(queue: Queue) -> tuple[Item, ...]:
+    return tuple(item for item in queue.items if item.state in UNFINISHED)
+
+
+def new_and_repeated(queue: Queue, items: Iterable[Item], goal: Callable[[Item], Goal]) -> tuple[list[Item], list[str]]:
+    """Those of `items` whose goal is no unfinished picture's, each goal once; and the jobs that have the others'."""
+    items = tuple(items)
+    sources = {item.source for item in items}
+    holders = {goal(item): item.job for item in unfinished(queue) if item.source in sources}
+    fresh: list[Item] = []
+    repeated: list[str] = []
+    for item in items:
+        holder = holders.setdefault(goal(item), item.job)
+        if holder == item.job:
+            fresh.append(item)
+        else:
+            repeated.append(holder)
+    return fresh, repeated
+
+
+def to_keep(items: tuple[Item, ...], goal: Callable[[Item], Goal]) -> tuple[Item, ...]:
+    """Unfinished pictures as they are kept for the next start: each goal once.
+
+    Next time each follows the panel, as whoever closes the window over a slow model may choose another. Only a picture
+    that is wanted in several ways keeps them, so that it is not made twice in one way and never in the other.
+    """
+    times = Counter(item.source for item in items)
+    kept: dict[Goal | str, Item] = {}
+    for item in items:
+        kept.setdefault(goal(item) if times[item.source] > 1 else item.job, item)
+    ways = Counter(item.source for item in kept.values())
+    return tuple(
+        _with_own(item, goal(item)) if ways[item.source] > 1 else item if item.state == "waiting" else _fresh(item)
+        for item in kept.values()
+    )
+
+
+def _with_own(item: Item, goal: Goal) -> Item:
+    _source, folder, options = goal
+    return replace(_fresh(item), options=options, folder=folder)
 
 
 class Totals(msgspec.Struct, frozen=True):
@@ -298,10 +351,8 @@ class Journal(msgspec.Struct, frozen=True):
     format: int = 1
 
 
-def to_journal(queue: Queue, leftovers: tuple[Item, ...] = ()) -> bytes:
-    """Finished pictures are not kept: their results are on disk. `leftovers` of an earlier queue come first."""
-    unfinished = tuple(item for item in queue.items if item.state in UNFINISHED)
-    journal = Journal(leftovers + unfinished)
+def to_journal(items: tuple[Item, ...]) -> bytes:
+    journal = Journal(items)
     try:
         return msgspec.json.encode(journal)
     except UnicodeEncodeError:  # Names that are no UTF-8: only those pictures go the slow way.
@@ -316,7 +367,11 @@ def from_journal(data: bytes) -> tuple[Item, ...]:
         if not may_hold_escapes(data):
             raise
         journal = from_ascii_json(data, Journal)
-    return tuple(_fresh(item) for item in journal.items)
+    # Options without a folder are what older versions noted of pictures that were being restored.
+    return tuple(
+        _fresh(item) if item.folder is None else replace(_fresh(item), options=item.options, folder=item.folder)
+        for item in journal.items
+    )
 
 
 def _written(item: Item) -> bytes:

@@ -43,7 +43,7 @@ def restored(job: str) -> wire.Restored:
 
 
 def test_a_job_goes_from_waiting_to_done() -> None:
-    queue = after(queue_of("a"), Sent("a", OPTIONS), accepted("a"), progress("a", 1, 3.0))
+    queue = after(queue_of("a"), Sent("a", OPTIONS, "out"), accepted("a"), progress("a", 1, 3.0))
     item = queue.items[0]
     assert (item.state, item.fraction, item.seconds_left, item.out_height) == ("running", 0.25, 3.0, 80)
     item = after(queue, restored("a")).items[0]
@@ -60,7 +60,7 @@ def test_a_job_goes_from_waiting_to_done() -> None:
     ],
 )
 def test_a_terminal_message_ends_a_job_and_later_ones_change_nothing(message: wire.Terminal, state: str) -> None:
-    queue = after(queue_of("a", "b"), Sent("a", OPTIONS), accepted("a"), message)
+    queue = after(queue_of("a", "b"), Sent("a", OPTIONS, "out"), accepted("a"), message)
     assert [item.state for item in queue.items] == [state, "waiting"]
     assert after(queue, progress("a", 4), restored("a"), wire.Cancelled(job="a")) is queue
 
@@ -68,7 +68,7 @@ def test_a_terminal_message_ends_a_job_and_later_ones_change_nothing(message: wi
 def test_the_next_picture_waits_while_paused_or_while_enough_are_with_the_worker() -> None:
     queue = queue_of("a", "b", "c")
     assert queues.next_to_send(queue, 2) is queue.items[0]
-    queue = after(queue, Sent("a", OPTIONS), Sent("b", OPTIONS))
+    queue = after(queue, Sent("a", OPTIONS, "out"), Sent("b", OPTIONS, "out"))
     assert queues.next_to_send(queue, 2) is None
     queue = after(queue, accepted("a"), restored("a"))
     assert queues.next_to_send(queue, 2) == queue.items[2]
@@ -76,19 +76,19 @@ def test_the_next_picture_waits_while_paused_or_while_enough_are_with_the_worker
 
 
 def test_a_retry_forgets_what_went_wrong() -> None:
-    failed = after(queue_of("a"), Sent("a", OPTIONS), wire.Failed(job="a", code="c", message="m"))
+    failed = after(queue_of("a"), Sent("a", OPTIONS, "out"), wire.Failed(job="a", code="c", message="m"))
     again = after(failed, Requeued(frozenset({"a"})))
     assert again.items[0] == queue_of("a").items[0]
 
 
 def test_only_what_waits_can_be_withdrawn() -> None:
-    queue = after(queue_of("a", "b"), Sent("a", OPTIONS), Withdrawn(frozenset({"a", "b"})))
+    queue = after(queue_of("a", "b"), Sent("a", OPTIONS, "out"), Withdrawn(frozenset({"a", "b"})))
     assert [item.state for item in queue.items] == ["sent", "cancelled"]
 
 
 def test_a_suspect_goes_alone_until_it_has_ended() -> None:
     def sent(job: str) -> Sent:
-        return Sent(job, OPTIONS)
+        return Sent(job, OPTIONS, "out")
 
     def next_job() -> str | None:
         chosen = queues.next_to_send(queue, 2)
@@ -109,7 +109,9 @@ def test_a_suspect_goes_alone_until_it_has_ended() -> None:
 
 
 def test_clearing_keeps_what_is_unfinished() -> None:
-    queue = after(queue_of("a", "b", "c"), Sent("a", OPTIONS), restored("a"), Sent("b", OPTIONS), FinishedCleared())
+    queue = after(
+        queue_of("a", "b", "c"), Sent("a", OPTIONS, "out"), restored("a"), Sent("b", OPTIONS, "out"), FinishedCleared()
+    )
     assert [item.job for item in queue.items] == ["b", "c"]
 
 
@@ -134,22 +136,52 @@ def test_moving_keeps_every_picture_once_and_the_order_of_the_moved_and_the_rest
 
 
 def test_the_time_left_counts_waiting_pictures_like_the_known_ones() -> None:
-    queue = after(queue_of("a", "b", "c"), Sent("a", OPTIONS), accepted("a"), restored("a"))
+    queue = after(queue_of("a", "b", "c"), Sent("a", OPTIONS, "out"), accepted("a"), restored("a"))
     assert queues.totals(queue).seconds_left == pytest.approx(4.0)
-    queue = after(queue, Sent("b", OPTIONS), accepted("b"), progress("b", 2, 1.0))
+    queue = after(queue, Sent("b", OPTIONS, "out"), accepted("b"), progress("b", 2, 1.0))
     assert queues.totals(queue).seconds_left == pytest.approx(1.0 + 2.0)
     assert queues.totals(queue).fraction == pytest.approx(1.5 / 3)
 
 
 def test_the_journal_brings_back_the_unfinished_as_waiting() -> None:
     queue = after(
-        queue_of("a", "b", "c"), Sent("a", OPTIONS), accepted("a"), restored("a"), Sent("b", OPTIONS), accepted("b")
+        queue_of("a", "b", "c"),
+        Sent("a", OPTIONS, "out"),
+        accepted("a"),
+        restored("a"),
+        Sent("b", OPTIONS, "out"),
+        accepted("b"),
     )
-    items = queues.from_journal(queues.to_journal(queue))
+    items = queues.from_journal(queues.to_journal(queues.unfinished(queue)))
     assert [(item.job, item.state, item.source) for item in items] == [
         ("b", "waiting", "/p/b.png"),
         ("c", "waiting", "/p/c.png"),
     ]
+
+
+def goal(item: Item) -> queues.Goal:
+    return item.source, "out" if item.folder is None else item.folder, item.options or OPTIONS
+
+
+def test_the_journal_keeps_a_picture_once_for_each_way_it_is_wanted() -> None:
+    slow = wire.RestoreOptions(model="slow")
+    queue = after(queue_of("a", "b"), Sent("a", slow, "out"), Sent("b", slow, "out"))
+    again = tuple(Item(job=f"{number}", source=source) for number, source in enumerate(["/p/a.png"] * 3 + ["/p/c.png"]))
+    queue = after(queue, Added(again), Added((Item(job="z", source="/p/a.png", options=slow, folder="elsewhere"),)))
+    kept = queues.from_journal(queues.to_journal(queues.to_keep(queues.unfinished(queue), goal)))
+    assert [(item.source, item.options, item.folder) for item in kept] == [
+        ("/p/a.png", slow, "out"),
+        ("/p/b.png", None, None),  # wanted in one way: as the panel says by then
+        ("/p/a.png", OPTIONS, "out"),
+        ("/p/c.png", None, None),
+        ("/p/a.png", slow, "elsewhere"),
+    ]
+
+
+def test_a_journal_of_an_older_version_brings_a_picture_once() -> None:
+    items = b'{"job":"1","source":"/p/a.png","state":"running","options":{}},{"job":"2","source":"/p/a.png"}'
+    kept = queues.to_keep(queues.from_journal(b'{"items":[%b],"format":1}' % items), goal)
+    assert [(item.job, item.state, item.options) for item in kept] == [("1", "waiting", None)]
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"items": 3}', b"\xff\xfe"])

@@ -341,6 +341,72 @@ def test_an_offer_without_an_answer_is_made_again_also_after_other_pictures(
     assert third.session.queue.items == ()
 
 
+def test_a_picture_that_is_dropped_and_left_again_and_again_is_one_unfinished_picture(
+    open_window: Open, pictures: list[str]
+) -> None:
+    settings = Settings(start_at_once=False)
+    for offered in ("", "2 pictures", "2 pictures"):
+        window = open_window(settings=settings)
+        window.begin([])
+        assert offered in window.restore_page.banner.text()
+        window.session.add_paths(pictures[:2])
+        assert "not finished" not in window.restore_page.banner.text(), "they are in the list"
+        window.close()
+    assert [item.source for item in open_window(settings=settings).session.leftovers] == pictures[:2]
+
+
+def test_the_offer_is_of_what_is_not_in_the_list_again(
+    qtbot: QtBot, open_window: Open, pictures: list[str], tmp_path: Path
+) -> None:
+    settings = Settings(start_at_once=False, output_folder=str(tmp_path / "out"))
+    first = open_window(settings=settings)
+    first.session.add_paths(pictures)
+    first.close()
+    second = open_window(settings=settings)
+    second.begin([])
+    assert drop(second, urls(pictures[1]))
+    assert "2 pictures were not finished" in second.restore_page.banner.text()
+    press(second, "Go on")
+    qtbot.waitUntil(lambda: states(second) == ["done"] * 3, timeout=WAIT)
+    assert [item.source for item in second.session.queue.items] == [pictures[1], pictures[0], pictures[2]]
+    assert len(list((tmp_path / "out").iterdir())) == 3
+    second.close()
+    assert not (tmp_path / "state" / "queue.json").exists()
+
+
+def test_a_picture_left_unfinished_in_two_ways_is_gone_on_with_in_both(
+    qtbot: QtBot, open_window: Open, pictures: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PELLUCID_FAKE_DELAY", "1")
+    settings = Settings(start_at_once=True, output_folder=str(tmp_path / "out"))
+    first = open_window(settings=settings)
+    first.session.add_paths(pictures[:1])
+    qtbot.waitUntil(lambda: states(first) == ["running"], timeout=WAIT)
+    first.restore_page.panel.take(replace(settings.options, strength=0.5))
+    first._take_settings(replace(settings, output_folder=str(tmp_path / "soft")))
+    first.restore_page._options(replace(settings.options, strength=0.5))
+    first.session.add_paths(pictures[:1])
+    first.close()
+    second = open_window(settings=replace(settings, start_at_once=False))
+    second.begin([])
+    assert "2 pictures" in second.restore_page.banner.text()
+    second.session.add_paths(pictures[:1])
+    assert "1 picture was" in second.restore_page.banner.text(), "one of both is what the panel says"
+    press(second, "Go on")
+    assert [
+        (item.source, (item.options or settings.options).strength, item.folder) for item in second.session.queue.items
+    ] == [(pictures[0], 1.0, str(tmp_path / "out")), (pictures[0], 0.5, str(tmp_path / "soft"))]
+
+
+def test_a_picture_that_waits_already_is_shown_where_it_waits(open_window: Open, pictures: list[str]) -> None:
+    window = open_window(settings=Settings(start_at_once=False))
+    window.session.add_paths(pictures)
+    assert drop(window, urls(pictures[2], pictures[2]))
+    assert [item.source for item in window.session.queue.items] == pictures
+    assert window.restore_page.list.currentIndex().row() == 2
+    assert "three.webp" in window.restore_page.banner.text()
+
+
 def test_the_offer_counts_pictures_whose_drive_is_not_there_now(open_window: Open) -> None:
     settings = Settings(start_at_once=False)
     first = open_window(settings=settings)

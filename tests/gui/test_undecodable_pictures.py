@@ -69,7 +69,7 @@ def test_they_wait_in_the_journal_like_the_others(
 def test_a_journal_keeps_every_kind_of_name() -> None:
     names = ["/p/a.png", f"/p/{BAD}", "/p/ünï 😀.png", "/p/\ud800.png"]
     queue = Queue(items=tuple(Item(job=name, source=name) for name in names))
-    assert [item.source for item in from_journal(to_journal(queue))] == names
+    assert [item.source for item in from_journal(to_journal(queue.items))] == names
 
 
 @pytest.mark.parametrize("name", [BAD, f"ünï 😀 {BAD}", "\ud800"])

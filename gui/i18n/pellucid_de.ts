@@ -466,6 +466,29 @@
         </message>
     </context>
     <context>
+        <name>PictureClient</name>
+        <message>
+            <source>The process that reads pictures for the screen could not be started: {detail}.</source>
+            <translation>Der Prozess, der Bilder für die Anzeige liest, konnte nicht gestartet werden: {detail}.</translation>
+        </message>
+        <message>
+            <source>The process that reads pictures for the screen was ended from outside ({signal}), most often because memory ran out.</source>
+            <translation>Der Prozess, der Bilder für die Anzeige liest, wurde von außen beendet ({signal}), meist weil der Speicher nicht reichte.</translation>
+        </message>
+        <message>
+            <source>The process that reads pictures for the screen crashed ({signal}).</source>
+            <translation>Der Prozess, der Bilder für die Anzeige liest, ist abgestürzt ({signal}).</translation>
+        </message>
+        <message>
+            <source>The process that reads pictures for the screen ended by itself with code {code}.</source>
+            <translation>Der Prozess, der Bilder für die Anzeige liest, endete von selbst mit Code {code}.</translation>
+        </message>
+        <message>
+            <source>The process that reads pictures for the screen wrote without end, so it was ended.</source>
+            <translation>Der Prozess, der Bilder für die Anzeige liest, schrieb ohne Ende und wurde beendet.</translation>
+        </message>
+    </context>
+    <context>
         <name>QueueView</name>
         <message>
             <source>Pictures</source>
@@ -682,8 +705,8 @@
             <translation>Lebhaft</translation>
         </message>
         <message>
-            <source>It cannot be shown.</source>
-            <translation>Es lässt sich nicht zeigen.</translation>
+            <source>The result cannot be shown. {reason}</source>
+            <translation>Das Ergebnis lässt sich nicht zeigen. {reason}</translation>
         </message>
         <message>
             <source>Region restored in {time}</source>
@@ -696,6 +719,10 @@
         <message>
             <source>Try again</source>
             <translation>Noch einmal versuchen</translation>
+        </message>
+        <message>
+            <source>It cannot be shown. {reason}</source>
+            <translation>Es lässt sich nicht zeigen. {reason}</translation>
         </message>
         <message>
             <source>It was started again; nothing is lost.</source>

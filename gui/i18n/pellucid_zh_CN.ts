@@ -466,6 +466,29 @@
         </message>
     </context>
     <context>
+        <name>PictureClient</name>
+        <message>
+            <source>The process that reads pictures for the screen could not be started: {detail}.</source>
+            <translation>读取图片以供显示的进程无法启动：{detail}。</translation>
+        </message>
+        <message>
+            <source>The process that reads pictures for the screen was ended from outside ({signal}), most often because memory ran out.</source>
+            <translation>读取图片以供显示的进程被外部终止（{signal}），最常见的原因是内存不足。</translation>
+        </message>
+        <message>
+            <source>The process that reads pictures for the screen crashed ({signal}).</source>
+            <translation>读取图片以供显示的进程崩溃（{signal}）。</translation>
+        </message>
+        <message>
+            <source>The process that reads pictures for the screen ended by itself with code {code}.</source>
+            <translation>读取图片以供显示的进程自行结束，代码为 {code}。</translation>
+        </message>
+        <message>
+            <source>The process that reads pictures for the screen wrote without end, so it was ended.</source>
+            <translation>读取图片以供显示的进程不停地输出内容，已将其结束。</translation>
+        </message>
+    </context>
+    <context>
         <name>QueueView</name>
         <message>
             <source>Pictures</source>
@@ -682,8 +705,8 @@
             <translation>生动</translation>
         </message>
         <message>
-            <source>It cannot be shown.</source>
-            <translation>无法显示此图片。</translation>
+            <source>The result cannot be shown. {reason}</source>
+            <translation>无法显示结果。{reason}</translation>
         </message>
         <message>
             <source>Region restored in {time}</source>
@@ -696,6 +719,10 @@
         <message>
             <source>Try again</source>
             <translation>重试</translation>
+        </message>
+        <message>
+            <source>It cannot be shown. {reason}</source>
+            <translation>无法显示此图片。{reason}</translation>
         </message>
         <message>
             <source>It was started again; nothing is lost.</source>

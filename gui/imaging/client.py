@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 import psutil
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QCoreApplication, QObject, Signal
 
 from engine.partial import machine_tag
 from engine.undecodable import holds_undecodable, spell_out
@@ -176,7 +176,7 @@ class PictureClient(QObject):
         for key in given:
             answer = self._answers.pop(key, None)
             if answer is not None:
-                answer(messages.Unreadable(key=key, reason=outcome.sentence()))
+                answer(messages.Unreadable(key=key, reason=_why_unread(outcome)))
         if outcome.ending != "not-started":
             self._give_more()
 
@@ -198,6 +198,33 @@ class GrowingPicture:
             shown()
 
         self._client.shrink(self, top, bottom, done)
+
+
+def _why_unread(outcome: Outcome) -> str:
+    """For people: how the process ended that was reading a picture for the eye; the restoring knows nothing of it."""
+    signal, code = outcome.signal, outcome.exit_code
+    match outcome.ending:
+        case "not-started":
+            text = _tr("The process that reads pictures for the screen could not be started: {detail}.")
+            return text.format(detail=outcome.detail)
+        case "crashed" if signal in ("SIGKILL", "SIGTERM"):
+            text = _tr(
+                "The process that reads pictures for the screen was ended from outside ({signal}), most often because "
+                "memory ran out."
+            )
+            return text.format(signal=signal)
+        case "crashed":
+            return _tr("The process that reads pictures for the screen crashed ({signal}).").format(signal=signal)
+        case "ended":
+            return _tr("The process that reads pictures for the screen ended by itself with code {code}.").format(
+                code=code
+            )
+        case _:
+            return _tr("The process that reads pictures for the screen wrote without end, so it was ended.")
+
+
+def _tr(text: str) -> str:
+    return QCoreApplication.translate("PictureClient", text)
 
 
 def _deleted(path: Path) -> bool:

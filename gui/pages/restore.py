@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePath
+from typing import Literal
 
 from msgspec.structs import replace
 from PySide6.QtCore import QItemSelectionModel, QMimeData, QPoint, QRectF, Qt, QTimer, QUrl, Signal
@@ -63,6 +65,17 @@ SETTLE_MS = 60
 """Selecting with the arrow keys runs through pictures; only the one where it rests is decoded."""
 
 
+@dataclass(frozen=True)
+class AskedWorker:
+    """What the worker shall decode for the eye, as the window cannot."""
+
+    job: str
+    """Of the picture in the list."""
+    part: Literal["before", "after", "thumbnail"]
+    why: str = ""
+    """The window cannot."""
+
+
 class RestorePage(QWidget):
     options_changed = Signal(object)
     folder_changed = Signal(str)
@@ -90,8 +103,8 @@ class RestorePage(QWidget):
         """Models whose sample was asked for."""
         self._samples: set[str] = set()
         """Jobs of samples for the model cards."""
-        self._sources: dict[str, str] = {}
-        """Worker source requests: job of the request -> job of the picture."""
+        self._asked: dict[str, AskedWorker] = {}
+        """By the job of the request."""
         self._follow = True
         """The running picture is shown until the user picks another."""
         self._settle = QTimer(self)
@@ -603,7 +616,7 @@ class RestorePage(QWidget):
         def came(picture: Picture | None, reason: str) -> None:
             if self._current == job:
                 if picture is None:
-                    self._sources[self.session.ask_source(item.source)] = job
+                    self._asked[self.session.ask_source(item.source)] = AskedWorker(job, "before", reason)
                 else:
                     self._show_before(job, picture)
 
@@ -627,11 +640,18 @@ class RestorePage(QWidget):
 
     def _load_result(self, item: Item) -> None:
         def came(picture: Picture | None, reason: str) -> None:
-            if picture is not None and self._current == item.job:
-                self._after = picture
-                self._show_panes(keep=True)
+            if self._current == item.job:
+                if picture is None:
+                    self._asked[self.session.ask_source(item.target)] = AskedWorker(item.job, "after", reason)
+                else:
+                    self._show_after(item.job, picture)
 
         self.pictures.decode(item.target, came)
+
+    def _show_after(self, job: str, picture: Picture) -> None:
+        if self._current == job:
+            self._after = picture
+            self._show_panes(keep=True)
 
     def _show_panes(self, *, keep: bool) -> None:
         before = self._before
@@ -697,23 +717,34 @@ class RestorePage(QWidget):
         if isinstance(reply, messages.ThumbnailMade):
             self.model.set_thumbnail(job, from_rgba(reply.rgba, reply.width, reply.height))
         elif (item := queues.find(self.session.queue, job)) is not None:
-            self._sources[self.session.ask_source(item.source, THUMB_SIDE)] = f"thumbnail {job}"
+            self._asked[self.session.ask_source(item.source, THUMB_SIDE)] = AskedWorker(job, "thumbnail")
 
     def _source(self, event: wire.Event) -> None:
-        job = self._sources.pop(getattr(event, "job", ""), "")
+        asked = self._asked.pop(getattr(event, "job", ""), None)
+        if asked is None:
+            return
         if not isinstance(event, wire.SourceReady):
-            if job == self._current and isinstance(event, wire.Failed | wire.Crashed):
-                self._clear_view()
-                self.view.say(event.message if isinstance(event, wire.Failed) else self.tr("It cannot be shown."))
+            if isinstance(event, wire.Failed):
+                self._cannot_show(asked, event.message)
             return
         try:
             growing = self.pictures.follow(event.pixels, event.width, event.height, event.channels)
         except OSError:
             return
-        if job.startswith("thumbnail "):
-            self.model.set_thumbnail(job.removeprefix("thumbnail "), growing.picture.levels[0].copy())
-        elif job == self._current:
-            growing.rows_came(0, event.height, lambda: self._show_before(job, growing.picture))
+        if asked.part == "thumbnail":
+            self.model.set_thumbnail(asked.job, growing.picture.levels[0].copy())
+        elif asked.job == self._current:
+            show = self._show_before if asked.part == "before" else self._show_after
+            growing.rows_came(0, event.height, lambda: show(asked.job, growing.picture))
+
+    def _cannot_show(self, asked: AskedWorker, reason: str) -> None:
+        if asked.job != self._current:
+            return
+        if asked.part == "before":
+            self._clear_view()
+            self.view.say(reason)
+        elif asked.part == "after":
+            self.banner.tell(self.tr("The result cannot be shown. {reason}").format(reason=reason), "warning")
 
     def _band(self, band: wire.BandReady) -> None:
         growing = self._growing.get(band.job)
@@ -833,10 +864,10 @@ class RestorePage(QWidget):
     def _worker_ended(self, outcome: Outcome) -> None:
         self.view.busy_area = None
         self.view.update()
-        asked = set(self._sources.values())
-        self._sources.clear()
-        if self._current in asked:
-            self.view.say(self.tr("It cannot be shown."))
+        unanswered, self._asked = self._asked, {}
+        for asked in unanswered.values():
+            if asked.part == "before":
+                self._cannot_show(asked, self.tr("It cannot be shown. {reason}").format(reason=asked.why))
         if self.session.client.state == "broken":
             self.banner.tell(
                 outcome.sentence(),

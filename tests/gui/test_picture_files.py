@@ -128,3 +128,24 @@ def test_a_full_disk_is_an_answer_and_ends_neither_process(qapp: object, qtbot: 
             answers.clear()
         finally:
             client.stop()
+
+
+def test_when_its_process_dies_it_is_said_which_one_and_how(qapp: object, qtbot: QtBot, tmp_path: Path) -> None:
+    ends = {
+        "os.kill(os.getpid(), 11)": "The process that reads pictures for the screen crashed (SIGSEGV).",
+        "os.kill(os.getpid(), 9)": "was ended from outside (SIGKILL), most often because memory ran out.",
+        "sys.exit(3)": "The process that reads pictures for the screen ended by itself with code 3.",
+    }
+    for end, sentence in ends.items():
+        client = PictureClient(tmp_path / "cache", [sys.executable, "-c", f"import os, sys; input(); {end}"])
+        reasons: list[str] = []
+        client.decode(str(tmp_path / "red.png"), lambda _picture, reason, reasons=reasons: reasons.append(reason))
+        qtbot.waitUntil(lambda reasons=reasons: len(reasons) == 1, timeout=15000)
+        assert sentence in reasons[0]
+        assert "restoring" not in reasons[0]
+        client.stop()
+    client = PictureClient(tmp_path / "cache", [str(tmp_path / "none")])
+    client.decode(str(tmp_path / "red.png"), lambda _picture, reason: reasons.append(reason))
+    qtbot.waitUntil(lambda: len(reasons) == 2, timeout=15000)
+    assert "could not be started" in reasons[1]
+    client.stop()

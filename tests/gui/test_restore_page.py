@@ -130,6 +130,36 @@ def test_a_pasted_picture_becomes_a_file_and_a_pasted_list_of_files_is_taken(
     assert [item.source for item in window.session.queue.items[1:]] == pictures
 
 
+def test_a_result_of_a_format_that_the_window_cannot_read_is_shown_again_later(
+    qtbot: QtBot, open_window: Open, pictures: list[str]
+) -> None:
+    window = open_window()
+    window.session.add_paths(pictures[:2])
+    page = window.restore_page
+    qtbot.waitUntil(lambda: states(window) == ["done"] * 2, timeout=WAIT)
+    page.list.setCurrentIndex(page.model.index(1))
+    first = window.session.queue.items[0]
+    Image.open(first.target).save(first.target, format="PCX")
+    page.list.setCurrentIndex(page.model.index(0))
+    qtbot.waitUntil(lambda: page._current == first.job and page._after is not None, timeout=WAIT)
+    page.list.setCurrentIndex(page.model.index(1))
+    Path(first.target).write_bytes(b"no picture")
+    page.list.setCurrentIndex(page.model.index(0))
+    qtbot.waitUntil(lambda: "The result cannot be shown." in page.banner.text(), timeout=WAIT)
+    assert len(page.view.panes) == 1
+
+
+def test_a_picture_that_neither_process_survives_is_said_not_to_be_shown_and_why(
+    qtbot: QtBot, open_window: Open, pictures: list[str]
+) -> None:
+    window = open_window("dies_at_start", settings=Settings(start_at_once=False))
+    window.pictures._program = [sys.executable, "-c", "import os; input(); os.kill(os.getpid(), 11)"]
+    window.session.add_paths(pictures[:1])
+    view = window.restore_page.view
+    qtbot.waitUntil(lambda: "cannot be shown" in view.message(), timeout=WAIT)
+    assert view.message().endswith("The process that reads pictures for the screen crashed (SIGSEGV).")
+
+
 def test_one_broken_file_fails_alone_with_its_sentence(
     qtbot: QtBot, open_window: Open, pictures: list[str], tmp_path: Path
 ) -> None:

@@ -48,6 +48,10 @@ def whole(number: int) -> str:
     return QLocale().toString(number)
 
 
+def pictures(number: int) -> str:
+    return _tr("1 picture") if number == 1 else _tr("{n} pictures").format(n=whole(number))
+
+
 def decimal(number: float, places: int) -> str:
     return QLocale().toString(number, "f", places)
 

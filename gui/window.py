@@ -295,7 +295,8 @@ class Window(QMainWindow):
     def _all_done(self, totals: Totals) -> None:
         took = sum(item.seconds for item in self.session.queue.items)
         if self.settings.notify and took >= LONG_SECONDS:
-            text = self.tr("{n} pictures restored").format(n=totals.finished - totals.failed)
+            done = sum(item.state == "done" for item in self.session.queue.items)
+            text = self.tr("1 picture restored") if done == 1 else self.tr("{n} pictures restored").format(n=done)
             if totals.failed:
                 text += ", " + self.tr("{n} failed").format(n=totals.failed)
             notify(self, "Pellucid", text)

@@ -629,14 +629,6 @@
             <translation>Aus der Liste nehmen</translation>
         </message>
         <message>
-            <source>1 picture</source>
-            <translation>1 Bild</translation>
-        </message>
-        <message>
-            <source>{n} pictures</source>
-            <translation>{n} Bilder</translation>
-        </message>
-        <message>
             <source>Go on</source>
             <translation>Weitermachen</translation>
         </message>
@@ -902,10 +894,6 @@ Ein Training läuft weiter, wenn dieses Fenster geschlossen wird.</translation>
             <translation>{n} Parameter</translation>
         </message>
         <message>
-            <source>{n} pictures</source>
-            <translation>{n} Bilder</translation>
-        </message>
-        <message>
             <source>&amp;Go on</source>
             <translation>&amp;Weiter</translation>
         </message>
@@ -986,6 +974,10 @@ Ein Training läuft weiter, wenn dieses Fenster geschlossen wird.</translation>
             <translation>Es geht weiter bei Iteration {n}.</translation>
         </message>
         <message>
+            <source>Finished after 1 iteration.</source>
+            <translation>Fertig nach 1 Iteration.</translation>
+        </message>
+        <message>
             <source>Finished after {n} iterations.</source>
             <translation>Fertig nach {n} Iterationen.</translation>
         </message>
@@ -1063,6 +1055,14 @@ Ein Training läuft weiter, wenn dieses Fenster geschlossen wird.</translation>
         <message>
             <source>on {date}</source>
             <translation>am {date}</translation>
+        </message>
+        <message>
+            <source>1 picture</source>
+            <translation>1 Bild</translation>
+        </message>
+        <message>
+            <source>{n} pictures</source>
+            <translation>{n} Bilder</translation>
         </message>
         <message>
             <source>{n} MP</source>
@@ -1479,8 +1479,8 @@ Ein Training läuft weiter, wenn dieses Fenster geschlossen wird.</translation>
             <translation>Die Bilder werden angesehen…</translation>
         </message>
         <message>
-            <source>{n} pictures, {mp} megapixels.</source>
-            <translation>{n} Bilder, {mp} Megapixel.</translation>
+            <source>{pictures}, {mp} megapixels.</source>
+            <translation>{pictures}, {mp} Megapixel.</translation>
         </message>
         <message>
             <source>Nothing stands in the way.</source>
@@ -1491,8 +1491,8 @@ Ein Training läuft weiter, wenn dieses Fenster geschlossen wird.</translation>
             <translation>Das vor dem Training in Ordnung bringen.</translation>
         </message>
         <message>
-            <source>They are few, though: more make a better model.</source>
-            <translation>Es sind aber wenige: Mehr ergeben ein besseres Modell.</translation>
+            <source>That is little, though: more pictures make a better model.</source>
+            <translation>Das ist aber wenig: Mehr Bilder ergeben ein besseres Modell.</translation>
         </message>
         <message>
             <source>Set aside</source>
@@ -1707,6 +1707,10 @@ Ein Training läuft weiter, wenn dieses Fenster geschlossen wird.</translation>
         <message>
             <source>Show</source>
             <translation>Zeigen</translation>
+        </message>
+        <message>
+            <source>1 picture restored</source>
+            <translation>1 Bild restauriert</translation>
         </message>
         <message>
             <source>{n} pictures restored</source>

@@ -629,14 +629,6 @@
             <translation>从列表中移除</translation>
         </message>
         <message>
-            <source>1 picture</source>
-            <translation>1 张图片</translation>
-        </message>
-        <message>
-            <source>{n} pictures</source>
-            <translation>{n} 张图片</translation>
-        </message>
-        <message>
             <source>Go on</source>
             <translation>继续</translation>
         </message>
@@ -902,10 +894,6 @@ A training keeps running when this window is closed.</source>
             <translation>{n} 个参数</translation>
         </message>
         <message>
-            <source>{n} pictures</source>
-            <translation>{n} 张图片</translation>
-        </message>
-        <message>
             <source>&amp;Go on</source>
             <translation>继续(&amp;G)</translation>
         </message>
@@ -986,6 +974,10 @@ A training keeps running when this window is closed.</source>
             <translation>从第 {n} 次迭代继续。</translation>
         </message>
         <message>
+            <source>Finished after 1 iteration.</source>
+            <translation>1 次迭代后完成。</translation>
+        </message>
+        <message>
             <source>Finished after {n} iterations.</source>
             <translation>{n} 次迭代后完成。</translation>
         </message>
@@ -1063,6 +1055,14 @@ A training keeps running when this window is closed.</source>
         <message>
             <source>on {date}</source>
             <translation>{date}</translation>
+        </message>
+        <message>
+            <source>1 picture</source>
+            <translation>1 张图片</translation>
+        </message>
+        <message>
+            <source>{n} pictures</source>
+            <translation>{n} 张图片</translation>
         </message>
         <message>
             <source>{n} MP</source>
@@ -1479,8 +1479,8 @@ A training keeps running when this window is closed.</source>
             <translation>正在检查图片…</translation>
         </message>
         <message>
-            <source>{n} pictures, {mp} megapixels.</source>
-            <translation>{n} 张图片，{mp} 百万像素。</translation>
+            <source>{pictures}, {mp} megapixels.</source>
+            <translation>{pictures}，{mp} 百万像素。</translation>
         </message>
         <message>
             <source>Nothing stands in the way.</source>
@@ -1491,7 +1491,7 @@ A training keeps running when this window is closed.</source>
             <translation>训练前请先处理以下问题。</translation>
         </message>
         <message>
-            <source>They are few, though: more make a better model.</source>
+            <source>That is little, though: more pictures make a better model.</source>
             <translation>不过数量偏少：图片越多，模型越好。</translation>
         </message>
         <message>
@@ -1707,6 +1707,10 @@ A training keeps running when this window is closed.</source>
         <message>
             <source>Show</source>
             <translation>查看</translation>
+        </message>
+        <message>
+            <source>1 picture restored</source>
+            <translation>已修复 1 张图片</translation>
         </message>
         <message>
             <source>{n} pictures restored</source>

@@ -35,7 +35,7 @@ from gui.imaging.picture import Picture, from_rgba
 from gui.models.queue_model import QueueModel
 from gui.naming import PICTURE_SUFFIXES
 from gui.process import Outcome
-from gui.sentences import decimal, duration, item_details, item_line, size
+from gui.sentences import decimal, duration, item_details, item_line, pictures, size
 from gui.session import RestoreSession
 from gui.state import library
 from gui.state import queue as queues
@@ -515,9 +515,7 @@ class RestorePage(QWidget):
         turned = bool(queue.items) != bool(self.stack.currentIndex())
         self.stack.setCurrentIndex(1 if queue.items else 0)
         totals = queues.totals(queue)
-        self._count.setText(
-            self.tr("1 picture") if totals.total == 1 else self.tr("{n} pictures").format(n=totals.total)
-        )
+        self._count.setText(pictures(totals.total))
         unfinished = totals.total - totals.finished
         if unfinished and queue.paused:
             self.start_button.setText(self.tr("Go on") if _is_begun(queue) else self.tr("Restore"))

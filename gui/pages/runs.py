@@ -33,7 +33,7 @@ from gui.models.runs_model import RunRow, RunsModel
 from gui.pages.train import free_folder
 from gui.run_tail import RunTail, TailReader, is_alive, run_folders, send_command
 from gui.run_watch import RunWatch
-from gui.sentences import about, decimal, duration, whole
+from gui.sentences import about, decimal, duration, pictures, whole
 from gui.settings import write_whole
 from gui.state.run import METRICS_OF, Run, Sentence
 from gui.theme import SPACE, colour, sized
@@ -389,7 +389,7 @@ class RunsPage(QWidget):
         if run.parameters:
             facts.append(self.tr("{n} parameters").format(n=whole(run.parameters)))
         if run.pictures:
-            facts.append(self.tr("{n} pictures").format(n=run.pictures))
+            facts.append(pictures(run.pictures))
         self._state.setText(" · ".join(fact for fact in facts if fact))
         self._show_tiles(run)
         live = status in ("running", "paused")
@@ -557,6 +557,8 @@ class RunsPage(QWidget):
             case "continued":
                 return self.tr("Goes on at iteration {n}.").format(n=first)
             case "finished":
+                if first == "1":
+                    return self.tr("Finished after 1 iteration.")
                 return self.tr("Finished after {n} iterations.").format(n=first)
             case "stopped":
                 return self.tr("Stopped at iteration {n}: {reason}").format(n=first, reason=second)

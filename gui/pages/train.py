@@ -34,7 +34,7 @@ from engine import wire_training as training
 from gui.commands import SECONDS, START_SECONDS, run_command
 from gui.naming import pictures_below
 from gui.run_tail import is_alive
-from gui.sentences import clock, decimal, duration
+from gui.sentences import clock, decimal, duration, pictures
 from gui.set_aside import Moves, put_back, set_aside
 from gui.settings import write_whole
 from gui.state.library import Model
@@ -428,14 +428,15 @@ class TrainPage(QWidget):
             if "pictures" not in summary:
                 self._check_state.setText(_complaint(records, complaint))
                 return
-            text = self.tr("{n} pictures, {mp} megapixels.").format(
-                n=summary["pictures"], mp=QLocale().toString(float(summary.get("megapixels", 0)), "f", 1)
+            text = self.tr("{pictures}, {mp} megapixels.").format(
+                pictures=pictures(summary["pictures"]),
+                mp=QLocale().toString(float(summary.get("megapixels", 0)), "f", 1),
             )
             healthy = summary.get("healthy") is True
             verdict = self.tr("Nothing stands in the way.") if healthy else self.tr("Repair this before training.")
             self._usable[folder] = int(summary.get("usable", 0))
             if healthy and sum(self._usable.values()) < training.FEW_PICTURES:
-                verdict += " " + self.tr("They are few, though: more make a better model.")
+                verdict += " " + self.tr("That is little, though: more pictures make a better model.")
             self._check_state.setText(f"{text} {verdict}")
             self._findings[folder] = gather(records[:-1])
             self._show_findings()

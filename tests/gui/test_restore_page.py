@@ -307,6 +307,21 @@ def test_a_picture_that_ends_the_worker_while_it_is_opened_takes_no_other_with_i
     assert not window.session.queue.items[0].alone
 
 
+def test_the_news_of_a_long_job_counts_what_was_restored(
+    qtbot: QtBot, open_window: Open, pictures: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr("gui.window.notify", lambda _window, _title, text: told.append(text))
+    monkeypatch.setattr("gui.window.LONG_SECONDS", 0.0)
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    window = open_window(settings=Settings(start_at_once=False, output_folder=str(tmp_path / "out")))
+    window.session.add_paths([pictures[0], str(tmp_path / "broken.png"), pictures[1]])
+    window.session.cancel(frozenset({window.session.queue.items[2].job}))
+    window.session.pause(False)
+    qtbot.waitUntil(lambda: states(window) == ["done", "failed", "cancelled"], timeout=WAIT)
+    assert told == ["1 picture restored, 1 failed"]
+
+
 def test_a_killed_worker_is_told_and_the_queue_goes_on(
     qtbot: QtBot, open_window: Open, pictures: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -92,7 +92,7 @@ def test_unfit_pictures_are_set_aside_by_a_button_and_put_back(qtbot: QtBot, pag
     assert sorted(p.name for p in folder.iterdir()) == ["dup.png", "good.png"]
     assert (tmp_path / "my pictures (set aside)" / "bad.png").read_bytes() == b"bad.png"
     qtbot.waitUntil(lambda: [f.kind for f in page._findings[str(folder)]] == ["duplicate"], timeout=WAIT)
-    assert "They are few" in page._check_state.text()
+    assert "That is little" in page._check_state.text()
     assert page.put_back_button.isVisible()
     page.put_back_button.click()
     assert (folder / "bad.png").read_bytes() == b"bad.png"

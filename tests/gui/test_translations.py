@@ -42,6 +42,16 @@ def test_every_text_is_translated_and_no_other_is_kept(language: str) -> None:
     assert [source for (_context, source), text in translations.items() if not text] == []
 
 
+def test_one_thing_is_not_told_like_many() -> None:
+    """Where a number of things is told, there are words for a single one beside it."""
+    texts = update.extract()
+    never_one = {"parameters"}
+    for context, source in texts:
+        for things in re.findall(r"\{n\} ([a-z]{3,}s)\b", source):
+            one = f"1 {things.removesuffix('s')}"
+            assert things in never_one or any(one in text for where, text in texts if where == context), source
+
+
 @LANGUAGES
 def test_fields_and_keys_survive_the_translation(language: str) -> None:
     for (_context, source), text in update.read(language).items():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from engine.wire_training import (
     DataConfig,
     TrainingConfig,
     config_from_tree,
-    format_config,
     override,
     presets_folder,
     whole_tree,
@@ -77,11 +75,6 @@ def load_picture_settings(preset_or_file: str) -> TrainingConfig:
 def crop_with_context(data: DataConfig) -> int:
     """Side of what is cut out of a sharp picture. Pairs are cut without context: nothing is made from it."""
     return data.crop if data.source == "pairs" else data.crop + 2 * data.context
-
-
-def recipe_hash(config: TrainingConfig) -> str:
-    """SHA-256 of the whole configuration as TOML: what the card of a model calls its recipe."""
-    return hashlib.sha256(format_config(config).encode()).hexdigest()
 
 
 def _find(preset_or_file: str) -> Path:

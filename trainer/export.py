@@ -14,7 +14,7 @@ from engine.models.card import Card, Score
 from engine.models.files import weights_hash, write_model
 from engine.models.model import Model
 from engine.wire_training import TrainingConfig
-from trainer.config import recipe_hash
+from trainer.card_recipe import recipe_hash
 from trainer.generator import Generator, GeneratorFacts
 
 
@@ -22,6 +22,8 @@ from trainer.generator import Generator, GeneratorFacts
 class ExportFacts:
     config: TrainingConfig
     generator: GeneratorFacts
+    files: Mapping[str, str]
+    """Identities of the files that make the weights, as `identify_files` gives them."""
 
     def hash_of(self, network: Generator) -> str:
         """Identity of the weights, as the card of a partner names them."""
@@ -33,13 +35,14 @@ def export_model(
     network: Generator,
     folder: Path,
     *,
+    number: int,
     stage: str,
     best: bool,
     gan: bool,
     partner: str,
     scores: Mapping[str, float],
 ) -> Path:
-    """Write NAME[-STAGE][-best].safetensors. `scores`: the last validation's."""
+    """Write NAME[-STAGE][-best].safetensors, a model of the stage with this number. `scores`: the last validation's."""
     config, generator = facts.config, facts.generator
     name = "-".join(
         part for part in (config.model.name or file_name(config.name), stage, "best" if best else "") if part
@@ -58,7 +61,7 @@ def export_model(
         bad_precisions=[] if generator.architecture.fp16_safe else ["fp16"],
         licence=config.model.licence,
         attribution=config.model.attribution,
-        recipe=recipe_hash(config),
+        recipe=recipe_hash(config, facts.files, number, best),
         description=config.description,
         role="gan" if gan else "psnr",
         partner=partner if gan else "",

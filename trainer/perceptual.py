@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from engine.errors import Code, PellucidError
+from engine.models.files import weights_hash
 from engine.wire_training import LossConfig
 
 Convention = Literal["caffe", "torchvision"]
@@ -133,6 +134,14 @@ class PerceptualLoss(nn.Module):
         for layer, weight in self.layer_weights.items():
             total = total + weight * self.distance(made[layer].float(), true[layer].float())
         return total
+
+
+def identify_features(config: LossConfig) -> str:
+    """Names what the loss sees with, whatever its file is called and whatever else is in that."""
+    weights, metadata = _read(Path(config.weights_file).expanduser())
+    convention = recognise(weights, metadata, config)
+    features = VggFeatures(config.network, weights, list(config.layers), convention)
+    return f"{convention}:{weights_hash({name: value.numpy() for name, value in features.state_dict().items()})}"
 
 
 def recognise(weights: Mapping[str, Tensor], metadata: Mapping[str, str], config: LossConfig) -> Convention:

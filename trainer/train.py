@@ -16,7 +16,6 @@ import torch
 
 from engine.awake import Awake
 from engine.errors import Code, PellucidError
-from engine.models.files import weights_hash
 from engine.version import version
 from engine.wire_training import (
     CheckpointSaved,
@@ -44,6 +43,7 @@ from engine.wire_training import (
     ValidateNow,
     Warned,
 )
+from trainer.card_recipe import identify_files
 from trainer.checkpoint import (
     State,
     load_checkpoint,
@@ -54,7 +54,7 @@ from trainer.checkpoint import (
 )
 from trainer.data import gather_pictures, make_damage, make_source, make_validation
 from trainer.export import ExportFacts, export_model
-from trainer.generator import Generator, build_generator, describe_generator, read_start
+from trainer.generator import Generator, build_generator, describe_generator
 from trainer.loader import Batch, Loader, choose_workers, is_loader_death
 from trainer.processes import Processes
 from trainer.rundir import RunFolder
@@ -271,7 +271,9 @@ class Training:
         )
         for text in [*pictures.notices, *(f"{problem} An older one is used." for problem in problems)]:
             self._report(Warned(time=time.time(), text=text))
-        self._export_facts = ExportFacts(config, facts)
+        # As they were when the run began: a checkpoint keeps it.
+        files = state.get("files") if state is not None else None
+        self._export_facts = ExportFacts(config, facts, files or identify_files(config))
         on_device = config.data.damage_on == "device" and config.data.source == "recipe"
         self._damage = make_damage(config) if on_device else None
         source = make_source(
@@ -357,7 +359,7 @@ class Training:
     def _stages(self, state: State | None) -> Outcome:
         config = self._config
         if state is None and config.model.start:
-            self.place.partner = weights_hash(read_start(config.model))
+            self.place.partner = self._export_facts.files["model.start"]
         if self.place.stage < len(config.stages):
             # It gets no name here: the first stage's network must not outlive its stage.
             self._take_step(build_generator(config.model, config.seed))
@@ -656,6 +658,7 @@ class Training:
             "step": self._step.state_dict(),
             "watchdog": self._watchdog.state_dict(),
             "random": random_state(),
+            "files": dict(self._export_facts.files),
         }
 
     def _restore(self, state: State) -> None:
@@ -687,6 +690,7 @@ class Training:
                 self._export_facts,
                 network,
                 self._folder.models,
+                number=self.place.stage,
                 stage=name,
                 best=kind == "best",
                 gan=self._config.stages[self.place.stage].gan is not None,

@@ -40,7 +40,7 @@ def test_a_two_stage_run_leaves_a_pair_that_names_its_partner(photos: Path, tmp_
     assert (psnr.card.role, gan.card.role) == ("psnr", "gan")
     assert gan.card.partner == weights_hash(psnr.weights)
     assert (gan.card.licence, gan.card.attribution) == ("CC0", ["A", "B"])
-    assert psnr.card.recipe == gan.card.recipe
+    assert psnr.card.recipe != gan.card.recipe
 
 
 def test_a_run_that_starts_from_a_model_names_it_as_partner(photos: Path, tmp_path: Path) -> None:

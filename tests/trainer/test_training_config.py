@@ -25,7 +25,7 @@ from engine.wire_training import (
     parse_config,
     presets_folder,
 )
-from trainer.config import load_config, preset_names, recipe_hash, with_absolute_paths
+from trainer.config import load_config, preset_names, with_absolute_paths
 from trainer.generator import describe_generator
 
 PERCEPTUAL = {
@@ -166,12 +166,6 @@ def test_srgan_is_there_in_both_its_scales() -> None:
     facts = describe_generator(config.model)
     assert facts.architecture.scale(facts.args) == 2
     assert facts.architecture.ranges(facts.args)[1] == "-1..1"
-
-
-def test_the_recipe_hash_follows_the_whole_configuration() -> None:
-    config = TrainingConfig()
-    assert recipe_hash(config) == recipe_hash(TrainingConfig())
-    assert recipe_hash(config) != recipe_hash(msgspec.structs.replace(config, seed=2))
 
 
 def test_paths_become_absolute_since_a_run_outlives_its_directory(

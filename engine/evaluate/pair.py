@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
 
     from engine.models.blend import check_blendable
     from engine.models.files import weights_hash, write_model
-    from engine.models.level import level, match_colours
+    from engine.models.level import level_pair
     from engine.models.library import find_model
     from engine.models.model import Model
 
@@ -66,9 +66,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
     halves = find_model(arguments.faithful), find_model(arguments.vivid)
     check_blendable(*halves)
     if arguments.level:
-        pictures = _read_planes(arguments.level)
-        halves = level(halves[0], pictures), level(halves[1], pictures)
-        halves = halves[0], match_colours(halves[1], halves[0], pictures)
+        halves = level_pair(*halves, _read_planes(arguments.level))
     if arguments.half:
         halves = round_half(halves[0]), round_half(halves[1])
     if halves[0].card.name == halves[1].card.name:

@@ -30,17 +30,37 @@ CROP = 64
 
 def level(model: Model, pictures: Sequence[npt.NDArray[np.float32]]) -> Model:
     """The same model with its last convolution corrected. `pictures`: (3, h, w), 0..1, such as it restores."""
+    return _level(model, pictures)[0]
+
+
+def level_pair(faithful: Model, vivid: Model, pictures: Sequence[npt.NDArray[np.float32]]) -> tuple[Model, Model]:
+    """Both levelled, and the vivid one's biases moved so that it gives these pictures the mean colour that the faithful
+    one gives them: what it drifts in the mean on its way to livelier detail is no detail."""
+    (faithful, wanted), (vivid, drifted) = _level(faithful, pictures), _level(vivid, pictures)
+    name = _Layers(vivid.weights, _args(vivid)).last_name + ".bias"
+    moved = np.repeat(wanted - drifted, len(vivid.weights[name]) // 3)
+    return faithful, Model(vivid.card, {**vivid.weights, name: (vivid.weights[name] + moved).astype(np.float32)})
+
+
+def _args(model: Model) -> CompactArgs:
+    args = COMPACT.read_arguments(model.card.arguments)
+    assert isinstance(args, CompactArgs)
+    return args
+
+
+def _level(model: Model, pictures: Sequence[npt.NDArray[np.float32]]) -> tuple[Model, Floats]:
+    """The corrected model, and the mean colour that it gives the pictures."""
     if model.card.architecture != COMPACT.id:
         raise PellucidError(
             Code.MODEL_UNSUPPORTED, f"{model.card.name} is no compact network: only those can be levelled."
         )
-    args = COMPACT.read_arguments(model.card.arguments)
-    assert isinstance(args, CompactArgs)
+    args = _args(model)
     layers = _Layers(model.weights, args)
     side = np.linspace(0.0, 1.0, COLOURS_A_SIDE)
     colours = np.stack(np.meshgrid(side, side, side, indexing="ij"), axis=-1).reshape(-1, 3)
     flat = _with_one(layers.of_flat(colours))
-    real = _with_one(np.concatenate([layers.of_picture(_middle(picture)) for picture in pictures]))
+    features = np.concatenate([layers.of_picture(_middle(picture)) for picture in pictures])
+    real = _with_one(features)
     weight, bias = layers.last
     made = flat @ np.concatenate([weight.sum((2, 3)), bias[:, None]], axis=1).T
     one_colour = made.reshape(-1, 3, args.scale**2)
@@ -52,24 +72,9 @@ def level(model: Model, pictures: Sequence[npt.NDArray[np.float32]]) -> Model:
     corrected = dict(model.weights)
     corrected[layers.last_name + ".weight"] = (weight + change[:, :-1, None, None] / 9).astype(np.float32)
     corrected[layers.last_name + ".bias"] = (bias + change[:, -1]).astype(np.float32)
-    return Model(model.card, corrected)
-
-
-def match_colours(model: Model, partner: Model, pictures: Sequence[npt.NDArray[np.float32]]) -> Model:
-    """`model` with its biases moved so that it gives these pictures the mean colour that `partner` gives them: what a
-    vivid half drifts in the mean on its way to livelier detail is no detail. Both of one compact network."""
-    args = COMPACT.read_arguments(model.card.arguments)
-    assert isinstance(args, CompactArgs)
-    middles = [_middle(picture) for picture in pictures]
-    means = []
-    for half in (model, partner):
-        layers = _Layers(half.weights, args)
-        weight, bias = layers.last
-        features = np.concatenate([layers.of_picture(middle) for middle in middles]).mean(0)
-        means.append((weight.sum((2, 3)) @ features + bias).reshape(3, -1).mean(1))
-    moved = np.repeat(means[1] - means[0], args.scale**2)
-    name = layers.last_name + ".bias"
-    return Model(model.card, {**model.weights, name: (model.weights[name] + moved).astype(np.float32)})
+    weight, bias = _Layers(corrected, args).last
+    mean = (weight.sum((2, 3)) @ features.mean(0) + bias).reshape(3, -1).mean(1)
+    return Model(model.card, corrected), mean
 
 
 class _Layers:

@@ -10,7 +10,7 @@ import pytest
 
 from engine.errors import PellucidError
 from engine.models.arch.compact import COMPACT, CompactArgs
-from engine.models.level import level, match_colours
+from engine.models.level import _Layers, level, level_pair
 from engine.models.model import Model, Weights
 
 ARGS = CompactArgs(features=16, convolutions=4, scale=4)
@@ -77,13 +77,29 @@ def test_a_half_whose_colours_drift_gets_the_mean_of_its_partner(trained: Model)
     vivid = dict(trained.weights)
     drifting = {name: value + random.normal(0, 0.01, value.shape).astype(np.float32) for name, value in vivid.items()}
     pictures = smooth_pictures(6)
-    matched = match_colours(Model(trained.card, drifting), trained, list(pictures)).weights
+    faithful, matched = (half.weights for half in level_pair(trained, Model(trained.card, drifting), list(pictures)))
     inner = (slice(None), slice(None), slice(40, -40), slice(40, -40))  # edges see zeros around
-    means = [restore(w, pictures)[inner].mean((0, 2, 3)) * 255 for w in (trained.weights, drifting, matched)]
+    means = [restore(w, pictures)[inner].mean((0, 2, 3)) * 255 for w in (faithful, drifting, matched)]
     assert np.abs(means[1] - means[0]).max() > 2
     assert np.abs(means[2] - means[0]).max() < 0.1 * np.abs(means[1] - means[0]).max()
     changed = {name for name, value in matched.items() if not np.array_equal(value, drifting[name])}
-    assert changed == {"body.10.bias"}
+    assert changed == {"body.10.weight", "body.10.bias"}
+
+
+def test_each_half_looks_at_each_picture_once(trained: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = 0
+    look = _Layers.of_picture
+
+    def look_and_count(layers: _Layers, picture: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        nonlocal looks
+        looks += 1
+        return look(layers, picture)
+
+    monkeypatch.setattr(_Layers, "of_picture", look_and_count)
+    faithful, _ = level_pair(trained, trained, list(smooth_pictures(3)))
+    assert looks == 2 * 3
+    alone = level(trained, list(smooth_pictures(3)))
+    assert all(np.array_equal(faithful.weights[name], value) for name, value in alone.weights.items())
 
 
 def test_only_the_last_layer_changes(trained: Model) -> None:

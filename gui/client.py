@@ -136,8 +136,7 @@ class WorkerClient(QObject):
         finished = process.wait(milliseconds)
         lines += process.rest()
         if not finished:
-            process.end(Outcome("stopped"))
-            process.wait(3000)
+            process.end_for_good()
         events = []
         for line in lines:
             with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):

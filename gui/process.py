@@ -20,6 +20,9 @@ FLOOD_LINES = 2000
 """A second, kept up for FLOOD_SECONDS: a child with a hundred times as much to say as any job is out of its mind."""
 FLOOD_SECONDS = 3
 KEPT_LINES = 20
+GONE_MS = 30_000
+"""A killed process is gone in a moment, but later on a computer that has no time for it. Whoever does not wait for that
+leaves it to the destructor of Qt, which waits as long, and complains."""
 
 Ending = Literal[
     "ended", "crashed", "not-started", "never-ready", "wrong-version", "garbage", "flood", "stopped", "deaf"
@@ -140,6 +143,11 @@ class LineProcess(QObject):
     def wait(self, milliseconds: int) -> bool:
         """For the end of the application only: it blocks."""
         return self._process.waitForFinished(milliseconds)
+
+    def end_for_good(self) -> None:
+        """For the end of the application only: kill it, and wait until it is gone."""
+        self.end(Outcome("stopped"))
+        self.wait(GONE_MS)
 
     def rest(self) -> list[bytes]:
         """Whole lines that were not handed on yet: for the end of the application only, after `wait`."""

@@ -42,6 +42,7 @@ from gui.pages.restore import RestorePage
 from gui.pages.runs import RunsPage
 from gui.pages.settings import SettingsPage
 from gui.pages.train import TrainPage
+from gui.process import GONE_MS
 from gui.session import RestoreSession
 from gui.settings import Settings
 from gui.state import library
@@ -404,7 +405,7 @@ class Window(QMainWindow):
         for process in self.findChildren(QProcess):
             process.blockSignals(True)
             process.kill()
-            process.waitForFinished(3000)
+            process.waitForFinished(GONE_MS)
         event.accept()
 
     def _take_paths(self, paths: list[str]) -> None:

@@ -119,8 +119,7 @@ class PictureClient(QObject):
         process, self._process = self._process, None
         if process is not None:
             process.ended.disconnect(self._ended)
-            process.end(Outcome("stopped"))
-            process.wait(3000)
+            process.end_for_good()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _delete_outdated(self) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from PySide6.QtCore import QProcess
 from PySide6.QtGui import QColor
 from pytestqt.qtbot import QtBot
 
@@ -128,6 +129,22 @@ def test_a_full_disk_is_an_answer_and_ends_neither_process(qapp: object, qtbot: 
             answers.clear()
         finally:
             client.stop()
+
+
+def test_the_end_waits_for_a_process_that_is_slow_to_be_gone(
+    qapp: object, qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a computer whose processors others hold: else Qt complains of it when the window is taken apart."""
+    client = PictureClient(tmp_path / "cache", [sys.executable, "-c", "input(); print('here', flush=True); input()"])
+    client.decode(str(tmp_path / "red.png"), lambda _picture, _reason: None)
+    assert client._process is not None
+    with qtbot.waitSignal(client._process.line, timeout=15000):
+        pass
+    process = client._process._process
+    late = f"(sleep 3.3; kill -9 {process.processId()}) &"
+    monkeypatch.setattr(process, "kill", lambda: subprocess.run(["sh", "-c", late], check=True))
+    client.stop()
+    assert process.state() == QProcess.ProcessState.NotRunning
 
 
 def test_when_its_process_dies_it_is_said_which_one_and_how(qapp: object, qtbot: QtBot, tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
     _check(arguments)
     pairs = find_pairs(arguments.lq, arguments.gt)
     perceptual = _perceptual(arguments)
-    with _open_subject(arguments, output.warn) as subject, _progress(output, len(pairs.pairs)) as advance:
+    with _open_subject(arguments, output.warn) as subject, show_progress(output, len(pairs.pairs)) as advance:
 
         def tell(outcome: PictureScore | Failed) -> None:
             output.line(_as_line(outcome))
@@ -195,7 +195,7 @@ def _saver(folder: Path, pairs: Pairs) -> Callable[[str, ImageBuffer], None]:
 
 
 @contextmanager
-def _progress(output: Output, total: int) -> Iterator[Callable[[], None]]:
+def show_progress(output: Output, total: int) -> Iterator[Callable[[], None]]:
     """A bar on standard error while a person watches."""
     if not output.interactive:
         yield lambda: None

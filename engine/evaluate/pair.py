@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from engine.image.buffer import ImageBuffer
     from engine.models.card import Score
     from engine.models.model import Model
 
@@ -101,8 +102,9 @@ def _read_planes(folder: Path) -> list[npt.NDArray[np.float32]]:
 
 def _measure(halves: tuple[Model, Model], arguments: argparse.Namespace, output: Output) -> tuple[list[Score], int]:
     """PSNR (rgb) and, where asked, ST-LPIPS of the blends, as scores of a card; how many pictures failed."""
+    from engine.evaluate.cli import show_progress
     from engine.evaluate.pairs import find_pairs
-    from engine.evaluate.run import Subject, evaluate
+    from engine.evaluate.run import Subject, compare_subjects
     from engine.image.decode import read_image
     from engine.metrics.perceptual import load_st_lpips
     from engine.models.blend import blend
@@ -115,33 +117,38 @@ def _measure(halves: tuple[Model, Model], arguments: argparse.Namespace, output:
     perceptual = load_st_lpips() if arguments.st_lpips else None
     data_set = arguments.test_set or arguments.lq.resolve().name
     options = RestoreOptions()
-    scores: list[Score] = []
-    failed = 0
     session = open_session(halves[0])
-    try:
-        for alpha in ALPHAS:
-            mixed = blend(*halves, alpha)
+
+    def subject_of(mixed: Model) -> Subject:
+        def restore(image: ImageBuffer) -> ImageBuffer:
             session.set_weights(mixed.weights)
-            subject = Subject(
-                mixed.card.name,
-                mixed.card.scale,
-                lambda image, model=mixed: restore_pixels(image, model, session, options),  # type: ignore[misc]
+            return restore_pixels(image, mixed, session, options)
+
+        return Subject(mixed.card.name, mixed.card.scale, restore)
+
+    try:
+        subjects = [subject_of(blend(*halves, alpha)) for alpha in ALPHAS]
+        with show_progress(output, len(pairs.pairs)) as advance:
+            reports = compare_subjects(
+                subjects, pairs, "rgb", read=read_image, perceptual=perceptual, on_picture=advance
             )
-            report = evaluate(subject, pairs, "rgb", read=read_image, perceptual=perceptual).report
-            failed += len(report.failed)
-            mean = report.mean_result()
-            if mean is None:
-                raise PellucidError(Code.USAGE, f"No picture of {arguments.lq} could be measured.")
-            output.line({"alpha": alpha, "psnr": mean.psnr, "ssim": mean.ssim, "st_lpips": mean.perceptual})
-            told = f"alpha {alpha:.2f}: {mean.psnr:.3f} dB, SSIM {mean.ssim:.4f}"
-            output.say(told if mean.perceptual is None else f"{told}, ST-LPIPS {mean.perceptual:.4f}")
-            found = [("psnr", mean.psnr, "rgb"), ("ssim", mean.ssim, "rgb")]
-            if mean.perceptual is not None:
-                found.append(("st-lpips", mean.perceptual, ""))
-            scores += [
-                Score(metric=metric, dataset=data_set, value=round(value, 5), protocol=protocol, alpha=alpha)
-                for metric, value, protocol in found
-            ]
     finally:
         session.close()
-    return scores, failed
+    scores: list[Score] = []
+    for alpha, report in zip(ALPHAS, reports, strict=True):
+        mean = report.mean_result()
+        if mean is None:
+            raise PellucidError(Code.USAGE, f"No picture of {arguments.lq} could be measured.")
+        output.line({"alpha": alpha, "psnr": mean.psnr, "ssim": mean.ssim, "st_lpips": mean.perceptual})
+        told = f"alpha {alpha:.2f}: {mean.psnr:.3f} dB, SSIM {mean.ssim:.4f}"
+        output.say(told if mean.perceptual is None else f"{told}, ST-LPIPS {mean.perceptual:.4f}")
+        found = [("psnr", mean.psnr, "rgb"), ("ssim", mean.ssim, "rgb")]
+        if mean.perceptual is not None:
+            found.append(("st-lpips", mean.perceptual, ""))
+        scores += [
+            Score(metric=metric, dataset=data_set, value=round(value, 5), protocol=protocol, alpha=alpha)
+            for metric, value, protocol in found
+        ]
+    for failure in reports[0].failed:
+        output.warn(f"pellucid: {failure.name}: {failure.message}")
+    return scores, len(reports[0].failed)

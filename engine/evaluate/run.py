@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from engine.metrics.gallery import Cell, Row, draw_sheet, enlarge_nearest, most_
 from engine.metrics.perceptual import Perceptual
 from engine.metrics.psnr import psnr
 from engine.metrics.scored import Protocol, Scored, comparable
-from engine.metrics.ssim import ssim
+from engine.metrics.ssim import ssim_of_each
 from engine.whole_file import make_folder, write_whole
 
 Read = Callable[[Path], ImageBuffer]
@@ -125,30 +125,14 @@ def _evaluate_one(
     save: Callable[[str, ImageBuffer], None] | None,
     on_sheet: bool,
 ) -> tuple[PictureScore, Row | None]:
-    source = read(pair.source)
-    truth = None
-    if pair.truth:
-        truth = _matching_truth(Scored.from_image(read(pair.truth), pair.truth.name), source, subject, pair)
-    began = time.perf_counter()
-    restored = subject.restore(source)
-    seconds = time.perf_counter() - began
-    if (restored.height, restored.width) != (source.height * subject.scale, source.width * subject.scale):
-        raise PellucidError(
-            Code.BAD_OUTPUT,
-            f"{subject.name} made {restored.width} x {restored.height} pixels of {pair.name}, which is not "
-            f"{subject.scale} times {source.width} x {source.height}.",
-        )
-    result = Scored.from_image(restored, f"The result of {subject.name} for {pair.name}")
-    low = Scored.from_image(source, pair.name)
-    bicubic = enlarge_bicubic(low, subject.scale)
-    refuse_another_range(result, bicubic, subject.name)
+    given = _read_pair(pair, subject.scale, read)
+    restored, result, seconds = _restore(subject, given)
     if save:
         save(pair.name, restored)
     ours = baseline = None
-    if truth:
+    if given.truth:
         border = _border(protocol, subject.scale)
-        ours = _score(result, truth, protocol, border, perceptual)
-        baseline = _score(bicubic, truth, protocol, border, perceptual)
+        ours, baseline = _score([result, given.bicubic], given.truth, protocol, border, perceptual)
     score = PictureScore(
         name=pair.name,
         width=result.width,
@@ -157,33 +141,132 @@ def _evaluate_one(
         result=ours,
         bicubic=baseline,
     )
-    return score, _sheet_row(subject, pair, low, bicubic, result, truth, score) if on_sheet else None
+    return score, _sheet_row(subject, given, result, score) if on_sheet else None
 
 
-def _matching_truth(truth: Scored, source: ImageBuffer, subject: Subject, pair: Pair) -> Scored:
+def compare_subjects(
+    subjects: Sequence[Subject],
+    pairs: Pairs,
+    protocol: Protocol,
+    *,
+    read: Read,
+    perceptual: Perceptual | None = None,
+    on_picture: Callable[[], None] | None = None,
+) -> list[Report]:
+    """A report of each subject, all of one scale, without bicubic beside them. Every picture is read once, and what
+    concerns its truth alone is worked out once; one that fails with any of them counts for none.
+
+    `on_picture` is called after every picture, scored or failed. Raises as `evaluate` does.
+    """
+    scale = subjects[0].scale
+    border = _border(protocol, scale)
+    rows: list[list[PictureScore]] = [[] for _ in subjects]
+    failed = list(pairs.unmatched)
+    for pair in pairs.pairs:
+        try:
+            given = _read_pair(pair, scale, read)
+            if given.truth is None:
+                raise PellucidError(Code.FILE_MISSING, f"There is no true picture for {pair.name}.", path=pair.name)
+            made = [_restore(subject, given) for subject in subjects]
+            scores = _score([result for _, result, _ in made], given.truth, protocol, border, perceptual)
+        except PellucidError as error:
+            if error.code in (Code.RANGE_MISMATCH, Code.DISK_FULL):
+                raise
+            failed.append(Failed(pair.name, str(error)))
+        else:
+            for row, (_, result, seconds), figures in zip(rows, made, scores, strict=True):
+                row.append(
+                    PictureScore(
+                        name=pair.name, width=result.width, height=result.height, seconds=seconds, result=figures
+                    )
+                )
+        if on_picture:
+            on_picture()
+    name = perceptual.name if perceptual else ""
+    return [
+        Report(
+            model=subject.name,
+            scale=scale,
+            protocol=protocol,
+            border=border,
+            perceptual=name,
+            pictures=row,
+            failed=failed,
+        )
+        for subject, row in zip(subjects, rows, strict=True)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """A pair that has been read: what is restored, as it is and as a metric takes it, the plain enlargement of it, and
+    the truth where there is one."""
+
+    name: str
+    source: ImageBuffer
+    low: Scored
+    bicubic: Scored
+    truth: Scored | None
+
+
+def _read_pair(pair: Pair, scale: int, read: Read) -> _Given:
+    source = read(pair.source)
+    truth = None
+    if pair.truth:
+        truth = _matching_truth(Scored.from_image(read(pair.truth), pair.truth.name), source, scale, pair)
+    low = Scored.from_image(source, pair.name)
+    return _Given(pair.name, source, low, enlarge_bicubic(low, scale), truth)
+
+
+def _restore(subject: Subject, given: _Given) -> tuple[ImageBuffer, Scored, float]:
+    """What the subject makes of it, as it is and as a metric takes it, and the seconds that took."""
+    source = given.source
+    began = time.perf_counter()
+    restored = subject.restore(source)
+    seconds = time.perf_counter() - began
+    if (restored.height, restored.width) != (source.height * subject.scale, source.width * subject.scale):
+        raise PellucidError(
+            Code.BAD_OUTPUT,
+            f"{subject.name} made {restored.width} x {restored.height} pixels of {given.name}, which is not "
+            f"{subject.scale} times {source.width} x {source.height}.",
+        )
+    result = Scored.from_image(restored, f"The result of {subject.name} for {given.name}")
+    refuse_another_range(result, given.bicubic, subject.name)
+    return restored, result, seconds
+
+
+def _matching_truth(truth: Scored, source: ImageBuffer, scale: int, pair: Pair) -> Scored:
     """The truth at the size of the result: up to `scale` - 1 rows and columns that the shrinking lost are cut off."""
-    height, width = source.height * subject.scale, source.width * subject.scale
+    height, width = source.height * scale, source.width * scale
     spare = truth.height - height, truth.width - width
-    if not all(0 <= pixels < subject.scale for pixels in spare):
+    if not all(0 <= pixels < scale for pixels in spare):
         raise PellucidError(
             Code.USAGE,
-            f"The ground truth of {pair.name} has {truth.width} x {truth.height} pixels, and {subject.scale} times "
+            f"The ground truth of {pair.name} has {truth.width} x {truth.height} pixels, and {scale} times "
             f"{source.width} x {source.height} is {width} x {height}.",
             "Choose a model of the scale between the two folders.",
         )
     return Scored(truth.pixels[:height, :width])
 
 
-def _score(picture: Scored, truth: Scored, protocol: Protocol, border: int, perceptual: Perceptual | None) -> Scores:
-    in_rgb = psnr(picture, truth, "rgb"), ssim(picture, truth, "rgb")
-    chosen = in_rgb if protocol == "rgb" else (psnr(picture, truth, "y", border), ssim(picture, truth, "y", border))
-    return Scores(
-        psnr=chosen[0],
-        ssim=chosen[1],
-        psnr_rgb=in_rgb[0],
-        ssim_rgb=in_rgb[1],
-        perceptual=perceptual.distance(picture, truth) if perceptual else None,
-    )
+def _score(
+    pictures: Sequence[Scored], truth: Scored, protocol: Protocol, border: int, perceptual: Perceptual | None
+) -> list[Scores]:
+    """Of each picture, against the one truth."""
+
+    def measure(under: Protocol, cut: int) -> list[tuple[float, float]]:
+        ratios = [psnr(picture, truth, under, cut) for picture in pictures]
+        return list(zip(ratios, ssim_of_each(pictures, truth, under, cut), strict=True))
+
+    in_rgb = measure("rgb", 0)
+    chosen = in_rgb if protocol == "rgb" else measure("y", border)
+    distances: Sequence[float | None] = [None] * len(pictures)
+    if perceptual:
+        distances = perceptual.distance_of_each(pictures, truth)
+    return [
+        Scores(psnr=ours[0], ssim=ours[1], psnr_rgb=rgb[0], ssim_rgb=rgb[1], perceptual=distance)
+        for ours, rgb, distance in zip(chosen, in_rgb, distances, strict=True)
+    ]
 
 
 def enlarge_bicubic(picture: Scored, scale: int) -> Scored:
@@ -215,15 +298,8 @@ def refuse_another_range(result: Scored, bicubic: Scored, model: str) -> None:
             )
 
 
-def _sheet_row(
-    subject: Subject,
-    pair: Pair,
-    low: Scored,
-    bicubic: Scored,
-    result: Scored,
-    truth: Scored | None,
-    score: PictureScore,
-) -> Row:
+def _sheet_row(subject: Subject, given: _Given, result: Scored, score: PictureScore) -> Row:
+    low, bicubic, truth = given.low, given.bicubic, given.truth
     box = most_detailed_box((truth or result).pixels)
     cells = [
         Cell(f"low quality, {low.width} x {low.height}", enlarge_nearest(low.pixels, subject.scale, box)),
@@ -232,7 +308,7 @@ def _sheet_row(
     ]
     if truth:
         cells.append(Cell(f"truth, {truth.width} x {truth.height}", box.cut(truth.pixels)))
-    return Row(pair.name, tuple(cells))
+    return Row(given.name, tuple(cells))
 
 
 def _in_words(scores: Scores | None) -> str:

@@ -9,7 +9,7 @@ and no metric stands in for another.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -53,10 +53,14 @@ class Perceptual:
 
     def distance(self, result: Scored, truth: Scored) -> float:
         """0 for equal pictures. Whole pictures in RGB, no border cut."""
+        return self.distance_of_each([result], truth)[0]
+
+    def distance_of_each(self, results: Sequence[Scored], truth: Scored) -> list[float]:
+        """Of several results of one picture: what the network sees in the truth is worked out once."""
         import torch
 
-        first, second = comparable(result, truth)
-        height, width = first.shape[:2]
+        *ours, theirs = comparable(*results, truth)
+        height, width = theirs.shape[:2]
         if min(height, width) < SMALLEST_SIDE:
             raise PellucidError(
                 Code.IMAGE_UNSUPPORTED,
@@ -70,15 +74,17 @@ class Perceptual:
                 f"this one has {height * width / 1e6:.0f}.",
             )
         with torch.inference_mode():
-            total = 0.0
-            seen = zip(self._features(_to_tensor(first)), self._features(_to_tensor(second)), self.linear, strict=True)
-            for ours, theirs, weights in seen:
-                difference = (_unit_length(ours) - _unit_length(theirs)) ** 2
-                total += float((difference * weights).sum(1).mean(dtype=torch.float64))
-            return total
+            totals = [0.0] * len(ours)
+            seen = [self._features(_to_tensor(picture)) for picture in ours]
+            for true_features, weights in zip(self._features(_to_tensor(theirs)), self.linear, strict=True):
+                wanted = _unit_length(true_features)
+                for number, features in enumerate(seen):
+                    difference = (_unit_length(next(features)) - wanted) ** 2
+                    totals[number] += float((difference * weights).sum(1).mean(dtype=torch.float64))
+            return totals
 
     def _features(self, x: torch.Tensor) -> Iterator[torch.Tensor]:
-        """The five stages' outputs, one at a time so that only one pair of them is held."""
+        """The five stages' outputs, one at a time so that only one of each picture is held."""
         import torch.nn.functional as F
 
         for stage, convolutions in enumerate(self.stages):

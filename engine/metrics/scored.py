@@ -93,17 +93,18 @@ def _range_mismatch(name: str, declared: str, lowest: float, highest: float) -> 
     )
 
 
-def comparable(result: Scored, truth: Scored) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-    """The samples of both, of one shape: a grey picture beside a colour one counts as three equal channels."""
-    if (result.height, result.width) != (truth.height, truth.width):
-        raise PellucidError(
-            Code.USAGE,
-            f"A picture of {result.width} x {result.height} pixels cannot be compared with one of "
-            f"{truth.width} x {truth.height}.",
-        )
-    channels = max(result.pixels.shape[2], truth.pixels.shape[2])
-    shape = (result.height, result.width, channels)
-    return np.broadcast_to(result.pixels, shape), np.broadcast_to(truth.pixels, shape)
+def comparable(*pictures: Scored) -> list[npt.NDArray[np.uint8]]:
+    """The samples of all, of one shape: a grey picture beside a colour one counts as three equal channels."""
+    last = pictures[-1]
+    for picture in pictures:
+        if (picture.height, picture.width) != (last.height, last.width):
+            raise PellucidError(
+                Code.USAGE,
+                f"A picture of {picture.width} x {picture.height} pixels cannot be compared with one of "
+                f"{last.width} x {last.height}.",
+            )
+    channels = max(picture.pixels.shape[2] for picture in pictures)
+    return [np.broadcast_to(picture.pixels, (last.height, last.width, channels)) for picture in pictures]
 
 
 def luma(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:

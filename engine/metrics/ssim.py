@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -20,28 +22,38 @@ Plane = npt.NDArray[np.float64]
 
 def ssim(result: Scored, truth: Scored, protocol: Protocol, border: int = 0) -> float:
     """Mean over all windows, and over the channels for `rgb`, after cutting `border` pixels off each side."""
-    first, second = (without_border(pixels, border) for pixels in comparable(result, truth))
-    height, width = first.shape[:2]
+    return ssim_of_each([result], truth, protocol, border)[0]
+
+
+def ssim_of_each(results: Sequence[Scored], truth: Scored, protocol: Protocol, border: int = 0) -> list[float]:
+    """Of several results of one picture: what concerns the truth alone is worked out once."""
+    *ours, theirs = (without_border(pixels, border) for pixels in comparable(*results, truth))
+    height, width = theirs.shape[:2]
     if min(height, width) < WINDOW:
         raise PellucidError(
             Code.IMAGE_UNSUPPORTED,
             f"SSIM needs at least {WINDOW} x {WINDOW} pixels inside the border, and {width} x {height} are left.",
         )
     taps = _gaussian()
-    total, count = 0.0, 0
+    totals, count = [0.0] * len(ours), 0
     for top in range(0, height - WINDOW + 1, BAND):
         rows = slice(top, min(top + BAND, height - WINDOW + 1) + WINDOW - 1)
-        for one, other in zip(planes(first[rows], protocol), planes(second[rows], protocol), strict=True):
-            similarity = _similarity(one, other, taps)
-            total += float(similarity.sum())
-            count += similarity.size
-    return total / count
+        true_planes = planes(theirs[rows], protocol)
+        true_moments = [_mean_and_variance(plane, taps) for plane in true_planes]
+        for number, picture in enumerate(ours):
+            for one, other, moments in zip(planes(picture[rows], protocol), true_planes, true_moments, strict=True):
+                totals[number] += float(_similarity(one, other, moments, taps).sum())
+        count += sum(mean.size for mean, _ in true_moments)
+    return [total / count for total in totals]
 
 
-def _similarity(one: Plane, other: Plane, taps: Plane) -> Plane:
-    mean_one, mean_other = _windowed(one, taps), _windowed(other, taps)
-    variance_one = _windowed(one * one, taps) - mean_one**2
-    variance_other = _windowed(other * other, taps) - mean_other**2
+def _mean_and_variance(plane: Plane, taps: Plane) -> tuple[Plane, Plane]:
+    mean = _windowed(plane, taps)
+    return mean, _windowed(plane * plane, taps) - mean**2
+
+
+def _similarity(one: Plane, other: Plane, moments_of_other: tuple[Plane, Plane], taps: Plane) -> Plane:
+    (mean_one, variance_one), (mean_other, variance_other) = _mean_and_variance(one, taps), moments_of_other
     covariance = _windowed(one * other, taps) - mean_one * mean_other
     similarity: Plane = ((2.0 * mean_one * mean_other + C1) * (2.0 * covariance + C2)) / (
         (mean_one**2 + mean_other**2 + C1) * (variance_one + variance_other + C2)

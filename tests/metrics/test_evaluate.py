@@ -16,7 +16,14 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from engine.errors import Code, PellucidError
 from engine.evaluate.pairs import Pair, Pairs, find_pairs
 from engine.evaluate.report import Failed, PictureScore
-from engine.evaluate.run import Subject, enlarge_bicubic, evaluate, refuse_another_range, write_outputs
+from engine.evaluate.run import (
+    Subject,
+    compare_subjects,
+    enlarge_bicubic,
+    evaluate,
+    refuse_another_range,
+    write_outputs,
+)
 from engine.image.buffer import ImageBuffer
 from engine.metrics.scored import Scored
 
@@ -139,6 +146,42 @@ def test_one_bad_file_stops_no_other_and_is_named(folders: tuple[Path, Path]) ->
     assert [failure.name for failure in report.failed] == ["2x2.png"]
     assert "2x2.png is no picture" in report.failed[0].message
     assert len(seen) == 3
+
+
+def _brighter(image: ImageBuffer) -> ImageBuffer:
+    return ImageBuffer(np.minimum(_nearest(image).colour, 245) + np.uint8(10))
+
+
+def test_subjects_side_by_side_score_as_each_alone_and_each_file_is_read_once(folders: tuple[Path, Path]) -> None:
+    lq, gt = folders
+    (lq / "2x2.png").write_bytes(b"not a picture")
+    subjects = [NEAREST, Subject("brighter", 2, _brighter)]
+    read: list[str] = []
+
+    def read_and_note(path: Path) -> ImageBuffer:
+        read.append(path.name)
+        return _read(path)
+
+    reports = compare_subjects(subjects, find_pairs(lq, gt), "y", read=read_and_note)
+    assert sorted(read) == ["1.png", "1x2.png", "2x2.png", "3.png", "3x2.png"]
+    for subject, report in zip(subjects, reports, strict=True):
+        alone = evaluate(subject, find_pairs(lq, gt), "y", read=_read).report
+        assert [picture.result for picture in report.pictures] == [picture.result for picture in alone.pictures]
+        assert (report.model, report.border, report.failed) == (alone.model, alone.border, alone.failed)
+
+
+def test_a_picture_that_fails_with_one_subject_counts_for_none(folders: tuple[Path, Path]) -> None:
+    """Or their means would be of different pictures."""
+
+    def fail_on_grey(image: ImageBuffer) -> ImageBuffer:
+        if image.is_grey:
+            raise PellucidError(Code.BAD_OUTPUT, "No.")
+        return _nearest(image)
+
+    subjects = [NEAREST, Subject("picky", 2, fail_on_grey)]
+    for report in compare_subjects(subjects, find_pairs(*folders), "rgb", read=_read):
+        assert [picture.name for picture in report.pictures] == ["1x2.png", "3x2.png"]
+        assert [failure.name for failure in report.failed] == ["2x2.png"]
 
 
 def test_a_truth_of_another_size_is_a_sentence_with_the_sizes(folders: tuple[Path, Path]) -> None:

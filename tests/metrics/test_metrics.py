@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from engine.errors import Code, PellucidError
 from engine.image.buffer import ImageBuffer
 from engine.metrics.psnr import psnr
 from engine.metrics.scored import Scored, luma
-from engine.metrics.ssim import ssim
+from engine.metrics.ssim import ssim, ssim_of_each
 
 
 def _pair(height: int, width: int, channels: int, seed: int) -> tuple[Scored, Scored]:
@@ -82,6 +83,13 @@ def test_grey_beside_colour_scores_as_three_equal_channels() -> None:
     for protocol in ("rgb", "y"):
         assert psnr(as_colour, truth, protocol) == pytest.approx(psnr(result, truth, protocol), abs=1e-9)
         assert ssim(as_colour, truth, protocol) == pytest.approx(ssim(result, truth, protocol), abs=1e-9)
+
+
+@pytest.mark.parametrize("protocol", ["rgb", "y"])
+def test_several_results_of_one_picture_score_as_each_alone(protocol: Literal["rgb", "y"]) -> None:
+    rng = np.random.default_rng(6)
+    truth, *results = (Scored(rng.integers(0, 256, (150, 40, 3), np.uint8)) for _ in range(4))
+    assert ssim_of_each(results, truth, protocol, 2) == [ssim(result, truth, protocol, 2) for result in results]
 
 
 def test_equal_pictures_score_infinite_psnr_and_ssim_one() -> None:

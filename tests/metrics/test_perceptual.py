@@ -80,6 +80,24 @@ def test_more_noise_is_further_away(st_lpips: Perceptual) -> None:
     assert 0 < distances[0] < distances[1] < distances[2]
 
 
+def test_several_results_of_one_picture_are_seen_beside_it_once(
+    st_lpips: Perceptual, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    truth, results = _picture(1), [_picture(2), _picture(3), Scored(_picture(4).pixels[..., :1])]
+    alone = [st_lpips.distance(result, truth) for result in results]
+    seen = 0
+    to_tensor = perceptual._to_tensor
+
+    def count(pixels: Any) -> Any:
+        nonlocal seen
+        seen += 1
+        return to_tensor(pixels)
+
+    monkeypatch.setattr(perceptual, "_to_tensor", count)
+    assert st_lpips.distance_of_each(results, truth) == alone
+    assert seen == 4
+
+
 def test_a_grey_picture_is_taken_as_equal_channels(st_lpips: Perceptual) -> None:
     grey, truth = Scored(_picture(6).pixels[:, :, :1]), _picture(7)
     as_colour = Scored(np.repeat(grey.pixels, 3, axis=2))

@@ -49,8 +49,8 @@ def read_pixels(path: Path) -> Pixels:
 
 
 def picture_size(path: Path) -> tuple[int, int]:
-    """(height, width) of the upright picture, as `read_pixels` gives it. The pixels of PNG, JPEG, WebP and TIFF files
-    are passed over; other files are read whole, though not decoded."""
+    """(height, width) of the upright picture, as `read_pixels` gives it. The pixels of PNG, JPEG, WebP, TIFF,
+    AVIF and HEIC files are passed over; other files are read whole, though not decoded."""
     if (size := measure_upright(path)) is not None:
         return size
     facts = probe_image(path)

@@ -16,11 +16,12 @@ from typing import BinaryIO, Final
 
 from engine.image import exif
 from engine.image.headers import LARGEST_METADATA, Damaged, Header, read_jpeg, read_png, read_webp
-from engine.image.sniff import image_format
+from engine.image.item_boxes import measure_primary_item
+from engine.image.sniff import LARGEST_BRANDS, image_format
 from engine.image.tiff_pages import open_first_page
 
 _MAGIC: Final = 12
-"""Bytes that tell PNG, JPEG, WebP and TIFF from all others."""
+"""Bytes that tell PNG, JPEG, WebP and TIFF from all others; files of boxes have a longer beginning."""
 _TAIL: Final = 256 << 10
 """How much of a PNG's end is looked at: several times the largest EXIF that a camera writes."""
 _END: Final = struct.pack(">I", 0) + b"IEND" + struct.pack(">I", zlib.crc32(b"IEND"))
@@ -28,14 +29,19 @@ _NO_PIXELS: Final = struct.pack(">I", 0) + b"IDAT" + struct.pack(">I", zlib.crc3
 
 
 def measure_upright(path: Path) -> tuple[int, int] | None:
-    """(height, width) of the upright picture in a PNG, JPEG, WebP or TIFF file; None where only the whole file tells,
-    or tells what is wrong with it."""
+    """(height, width) of the upright picture in a PNG, JPEG, WebP, TIFF, AVIF or HEIC file; None where only the whole
+    file tells, or tells what is wrong with it."""
     if not path.is_file():
         return None
     try:
         with path.open("rb") as file:
-            kind = image_format(file.read(_MAGIC))
+            head = file.read(_MAGIC)
+            if head[4:8] == b"ftyp":
+                head += file.read(LARGEST_BRANDS - _MAGIC)
+            kind = image_format(head)
             file.seek(0)
+            if kind in ("avif", "heic"):
+                return measure_primary_item(file)
             if kind == "tiff":
                 return _measure_tiff(path)
             if kind not in _SKIMMED:

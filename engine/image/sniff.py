@@ -8,6 +8,8 @@ from engine.image import exif
 
 RAW_PHOTOMETRIC = (32803, 34892)
 """Colour filter array and linear raw: what marks a camera's TIFF as raw."""
+LARGEST_BRANDS = 256
+"""Bytes at the beginning of a file of boxes that are looked at for its kind."""
 
 
 def image_format(data: bytes) -> str:
@@ -39,7 +41,7 @@ def image_format(data: bytes) -> str:
 def _boxed_format(data: bytes) -> str:
     """ISO base media files, by their major brand and, where that is generic, their compatible ones."""
     (size,) = struct.unpack_from(">I", data)
-    box = data[8 : min(size, 256)]
+    box = data[8 : min(size, LARGEST_BRANDS)]
     brands = [box[0:4]] + [box[at : at + 4] for at in range(8, len(box) - 3, 4)]
     for brand in brands:
         if brand in (b"avif", b"avis"):

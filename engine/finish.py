@@ -8,6 +8,7 @@ complete to the next one.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -63,13 +64,15 @@ _ORIGINAL_ROWS = 64
 """Source rows enlarged at a time."""
 
 
-def join_alpha(onward: Sink, alpha: npt.NDArray[np.float32]) -> Sink:
-    """Adds the finished alpha plane, (height, width) float32 0..1 (possibly a mapped file), as the last channel."""
+def join_alpha(onward: Sink, alpha: npt.NDArray[Any]) -> Sink:
+    """Adds the finished alpha plane as the last channel: (height, width) float32 0..1, or the steps of 8 or 16 bits
+    that the rows will be rounded to, which then come out as they are. It may be a mapped file."""
     top = 0
+    steps = np.float32(1 if alpha.dtype.kind == "f" else np.iinfo(alpha.dtype).max)
 
     def push(rows: Rows) -> None:
         nonlocal top
-        plane = alpha[top : top + len(rows), :, None]
+        plane = alpha[top : top + len(rows), :, None] / steps
         top += len(rows)
         onward(np.concatenate([rows, plane], axis=2))
 

@@ -235,8 +235,8 @@ class RestoreQueue:
                 self._send(Notice(job=name, text=text))
             size = job.width, job.height
             rows_onward = partial(self._hand_over, work)
-            watch, packed = _Watch(self, work), job.bits == 8
-            run_network(job.image, job.model, session, options, size, watch, rows_onward, packed=packed)
+            watch = _Watch(self, work)
+            run_network(job.image, job.model, session, options, size, watch, rows_onward, bits=job.bits)
             self._pieces.put((work, None))
         except BaseException as failure:
             if work is not None:

@@ -358,13 +358,14 @@ def run_network(
     watch: Watch,
     onward: Sink,
     *,
-    packed: bool = False,
+    bits: int,
 ) -> None:
     """The picture through the network and to its final size: (rows, width, channels) float32, not clipped, handed to
     `onward` from top to bottom. Channels: 1 for grey and 3 for colour, one more with alpha. `size`: width, height.
-    packed: the rows may also come as uint8, rounded already, where nothing else is to be done with them."""
+    bits: what the rows are going to be rounded to; 32: not at all. Of 8 they may also come as uint8, rounded already,
+    where nothing else is to be done with them."""
     if image.alpha is None:
-        _run_colour(image, model, session, options, size, watch, onward, 0, 1, packed)
+        _run_colour(image, model, session, options, size, watch, onward, 0, 1, packed=bits == 8)
         return
     if (opacity := uniform_alpha(image.alpha)) is not None:
         # Nothing to enlarge, and no colours to bleed.
@@ -373,7 +374,7 @@ def run_network(
         )
         return
     width, height = size
-    with AlphaPlane(height, width) as plane:
+    with AlphaPlane(height, width, bits) as plane:
         # Alpha goes through the same network first, so that its edges are where the colours' edges are.
         grey = ImageBuffer(image.alpha[:, :, None])
         _run_colour(grey, model, session, options, size, watch, plane.append, 0, 2)
@@ -454,7 +455,7 @@ def restore_pixels(
         (width, height),
         watch,
         lambda rows: pieces.append(_rounded(rows, image.bits)),
-        packed=image.bits == 8,
+        bits=image.bits,
     )
     samples = np.concatenate(pieces)
     colours = image.colour.shape[2]

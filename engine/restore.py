@@ -26,7 +26,7 @@ from engine.image.colour_codes import name_of_colours
 from engine.image.decode import probe_image, read_image
 from engine.image.encode import open_writer
 from engine.image.formats import check_limits, choose_bits
-from engine.image.naming import Place, choose_format, output_path
+from engine.image.naming import Place, choose_format, is_one_place, output_path, spelt_alike
 from engine.image.resample import Rows
 from engine.image.transparency import bleed_colours, uniform_alpha
 from engine.models.blend import blend
@@ -97,12 +97,15 @@ class _Plan:
 class _OfOthers:
     """The places that belong to other originals than `source`; the paths are absolute."""
 
-    owners: Mapping[Path, Path]
+    owners: Mapping[str, Mapping[Path, Path]]
+    """As the Restorer has them."""
     source: Path
 
     def __contains__(self, path: object) -> bool:
-        owner = self.owners.get(path) if isinstance(path, Path) else None
-        return owner is not None and owner != self.source
+        if not isinstance(path, Path):
+            return False
+        alike = list(self.owners.get(spelt_alike(path), {}).items())  # another thread may add to it
+        return any(owner != self.source and is_one_place(place, path) for place, owner in alike)
 
 
 class Restorer:
@@ -115,8 +118,9 @@ class Restorer:
         """Of the promised places, while one is looked for on the disk."""
         self._promised: dict[str, Path] = {}
         """Places of results that are on their way, by job, so that two jobs never get the same."""
-        self._owners: dict[Path, Path] = {}
-        """Originals, and results as far as they were named here, with the original that each is of."""
+        self._owners: dict[str, dict[Path, Path]] = {}
+        """Originals, and results as far as they were named here, with the original that each is of, by what those that
+        are spelt alike have in common."""
         self._models: dict[tuple[object, ...], Model] = {}
         self._halves: dict[tuple[object, ...], tuple[Model, str]] = {}
         """The models that blends are made of, with the hashes of their weights: another alpha reads no file."""
@@ -126,7 +130,7 @@ class Restorer:
         """No result takes the place of this original, whenever its turn comes. Waits for nothing: whoever takes in
         requests calls it, and the next one may be a cancel."""
         original = Path(source).absolute()
-        self._owners[original] = original
+        self._owners.setdefault(spelt_alike(original), {})[original] = original
 
     def open(self, request: RestoreRequest) -> Job | AlreadyThere:
         """Decode, choose the model, name the result, and refuse what cannot work before any work is done."""
@@ -178,7 +182,8 @@ class Restorer:
                 reserved=self._promised.values(),
                 others=_OfOthers(self._owners, source.absolute()),
             )
-            self._owners.setdefault(place.path.absolute(), source.absolute())
+            result = place.path.absolute()
+            self._owners.setdefault(spelt_alike(result), {}).setdefault(result, source.absolute())
             if not place.skipped:
                 self._promised[request.job] = place.path
         return _Plan(place, kind, out_width, out_height)

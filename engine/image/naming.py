@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+import unicodedata
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -78,7 +79,7 @@ def output_path(
     template: str,
     fields: Mapping[str, str],
     existing: Existing,
-    reserved: Container[Path] = (),
+    reserved: Iterable[Path] = (),
     others: Container[Path] = (),
 ) -> Place:
     """The file that the result of `source` goes to.
@@ -87,7 +88,7 @@ def output_path(
     that name). root: the folder that was dropped; the source's place below it is mirrored below `target`. fields:
     values of model, scale, alpha, width, height; name and date are known here. reserved: places promised to
     jobs that run. others: originals, and results of other originals, that "overwrite" and "skip" do not mean; the name
-    of a file that was asked for by name means itself.
+    of a file that was asked for by name means itself. Where a drive takes two names for one, they are one.
     The source itself is overwritten only when `target` names that very file and `existing` is "overwrite".
     What the file system of `target` takes in no name becomes _, or is refused in the name of a file that was asked for.
     """
@@ -113,7 +114,7 @@ def output_path(
         wanted = target / inner
 
     def is_taken(path: Path) -> bool:
-        return path in reserved or (not explicit and path.absolute() in others)
+        return any(is_one_place(place, path) for place in reserved) or (not explicit and path.absolute() in others)
 
     if existing == "overwrite":
         if not is_taken(wanted) and (explicit or not _same_file(wanted, source)):
@@ -126,6 +127,30 @@ def output_path(
     if is_taken(wanted) or os.path.lexists(wanted):
         wanted = _next(wanted, lambda path: is_taken(path) or os.path.lexists(path))
     return Place(wanted, notices=notices)
+
+
+def spelt_alike(path: Path) -> str:
+    """Equal for paths that some drive or other may take for one: it ignores case, or how an accent is written."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", str(path)).casefold())
+
+
+def is_one_place(one: Path, other: Path) -> bool:
+    """Whether a file at one of the two would be found at the other. The drive is asked, where they are spelt alike."""
+    if one == other:
+        return True
+    if spelt_alike(one) != spelt_alike(other):
+        return False
+    differing = [parts for parts in zip(one.parts, other.parts, strict=True) if parts[0] != parts[1]]
+    folder, name = _existing(one.parent), name_partial()
+    asked, found = (folder / (name + "".join(parts)) for parts in zip(*differing, strict=True))
+    try:
+        os.close(os.open(asked, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+    except OSError:
+        return True  # a longer name than the drive takes, say: better a number too many than a picture too few
+    try:
+        return os.path.lexists(found)
+    finally:
+        asked.unlink()
 
 
 def _refused_letters(folder: Path, names: Sequence[str]) -> str:

@@ -21,11 +21,13 @@ from engine.image.naming import (
     check_template,
     choose_format,
     collect_sources,
+    is_one_place,
     natural_key,
     numbered,
     output_name,
     output_path,
     shorten,
+    spelt_alike,
 )
 from engine.wire import Existing, RestoreOptions
 from engine.wire_results import PicturesOfTree
@@ -225,6 +227,51 @@ def test_places_promised_to_others_are_never_given_twice(tmp_path: Path) -> None
     for existing in ("number", "overwrite"):
         second = place(tmp_path / "a.png", tmp_path, existing=existing, reserved=(first,))
         assert second == tmp_path / "a_compact-16_x4 (2).png"
+
+
+@pytest.fixture
+def careless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder on a drive that takes names for one whatever their case and however their accents are written."""
+    folder = tmp_path / "careless"
+    folder.mkdir()
+    lexists = os.path.lexists
+
+    def is_there(name: str | os.PathLike[str]) -> bool:
+        path = Path(name)
+        if folder not in path.parents or not path.parent.is_dir():
+            return lexists(name)
+        return spelt_alike(path) in {spelt_alike(entry) for entry in path.parent.iterdir()}
+
+    monkeypatch.setattr(os.path, "lexists", is_there)
+    return folder
+
+
+ALIKE = [("Sea.png", "SEA.png"), ("Straße.png", "STRASSE.png"), ("café.png", "café.png"), ("a/b.png", "A/B.png")]
+
+
+@pytest.mark.parametrize(("one", "other"), ALIKE)
+def test_two_names_are_one_where_the_drive_takes_them_for_one(
+    one: str, other: str, careless: Path, tmp_path: Path
+) -> None:
+    assert is_one_place(careless / one, careless / other)
+    assert not is_one_place(careless / one, careless / f"x{other}")
+    assert is_one_place(tmp_path / one, tmp_path / other) == (sys.platform in ("win32", "darwin"))
+    assert is_one_place(tmp_path / one, tmp_path / one)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["careless"]
+    assert list(careless.iterdir()) == []
+
+
+def test_a_place_promised_under_another_spelling_is_given_only_once(careless: Path, tmp_path: Path) -> None:
+    first = place(tmp_path / "Sea.jpg", careless)
+    assert first is not None
+    for existing in ("number", "overwrite", "skip"):
+        second = place(tmp_path / "SEA.png", careless, existing=existing, reserved=(first,))
+        assert second == careless / "SEA_compact-16_x4 (2).png"
+
+
+def test_where_the_drive_takes_no_name_to_ask_with_a_number_is_given(tmp_path: Path) -> None:
+    """Rather than that one picture takes the place of another."""
+    assert is_one_place(tmp_path / ("a" * 240), tmp_path / ("A" * 240))
 
 
 def test_what_belongs_to_another_original_is_neither_its_result_nor_replaced(tmp_path: Path) -> None:

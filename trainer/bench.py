@@ -207,11 +207,11 @@ def _train_as_pellucid(config: TrainingConfig, folder: Path) -> None:
     import torch
 
     from trainer.data import gather_pictures, make_damage, make_source
+    from trainer.devices import make_compute
     from trainer.generator import build_generator
     from trainer.loader import Loader, choose_workers
     from trainer.processes import Processes
     from trainer.steps import build_step
-    from trainer.train import make_compute
 
     compute = make_compute(config, Processes())
     step = build_step(build_generator(config.model, config.seed), config.stages[0], compute, config.data.crop)

@@ -77,6 +77,19 @@ def crop_with_context(data: DataConfig) -> int:
     return data.crop if data.source == "pairs" else data.crop + 2 * data.context
 
 
+def stage_name(config: TrainingConfig, number: int) -> str:
+    """Its own name, or psnr or gan, with a number where two would be called the same."""
+    names: list[str] = []
+    for stage in config.stages[: number + 1]:
+        name = plain = stage.name or ("psnr" if stage.gan is None else "gan")
+        count = 1
+        while name in names:
+            count += 1
+            name = f"{plain}-{count}"
+        names.append(name)
+    return names[-1]
+
+
 def _find(preset_or_file: str) -> Path:
     names = preset_names()
     if preset_or_file in names:

@@ -12,13 +12,14 @@ import psutil
 import torch
 
 from engine.wire_training import TrainingConfig
+from trainer.config import stage_name
 from trainer.data import TrainingPictures, gather_pictures, make_source
+from trainer.devices import make_compute
 from trainer.generator import build_generator, describe_generator
 from trainer.loader import choose_workers
 from trainer.processes import Processes
 from trainer.replay import WARM_UP
 from trainer.steps import build_step
-from trainer.train import make_compute, stage_name
 
 STEPS = 3
 """The first one warms up and is not counted; where steps are recorded, those up to the recording are not either."""

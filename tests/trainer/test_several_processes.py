@@ -26,8 +26,8 @@ from engine.wire_training import (
     StageConfig,
 )
 from tests.trainer.tiny import gan_stage, tiny_config
+from trainer.devices import check_shares
 from trainer.rundir import RunFolder
-from trainer.train import check_shares
 from trainer.worker import work
 
 BOUND = 2e-6

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QFont, QGuiApplication, QPalette
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QWidget
 
 from gui.settings import Theme
 
@@ -105,6 +105,14 @@ def apply(application: QApplication, theme: Theme) -> None:
     application.setStyleSheet(_style_sheet(chosen))
 
 
+def set_tone(widget: QWidget, tone: str) -> None:
+    """Of a widget that is shown already: the style sheet asks for its tone only once."""
+    if widget.property("tone") != tone:
+        widget.setProperty("tone", tone)
+        widget.style().unpolish(widget)
+        widget.style().polish(widget)
+
+
 def sized(font: QFont, factor: float, *, strong: bool = False) -> QFont:
     """A font `factor` times as large; semi-bold if `strong`."""
     made = QFont(font)
@@ -178,6 +186,8 @@ QPushButton[tone="primary"] {{
 QPushButton[tone="primary"]:hover {{ background: {c.accent_hover}; }}
 QPushButton[tone="primary"]:focus {{ border: 2px solid {c.text}; padding: 7px 17px; }}
 QPushButton[tone="primary"]:disabled {{ background: {c.sunken}; color: {c.disabled}; border-color: {c.border}; }}
+QPushButton[tone="picture"] {{ padding: 6px; }}
+QPushButton[tone="picture"]:focus {{ padding: 5px; }}
 QPushButton[tone="link"] {{ background: transparent; border: none; color: {c.accent}; padding: 4px; }}
 QPushButton[tone="link"]:hover {{ text-decoration: underline; }}
 QPushButton[tone="link"]:focus {{ border: 1px solid {c.accent}; padding: 3px; }}

@@ -112,7 +112,7 @@ class Window(QMainWindow):
         row.addWidget(self.pages, 1)
         self.setCentralWidget(middle)
         self.setAcceptDrops(True)
-        self.setMinimumSize(920, 600)
+        self.setMinimumSize(960, 600)
         self.setWindowTitle("Pellucid")
         self._actions()
         self._connect()

@@ -2,65 +2,59 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Literal
 
 from msgspec.structs import replace
-from PySide6.QtCore import QItemSelectionModel, QMimeData, QPoint, QRectF, Qt, QTimer, QUrl, Signal
-from PySide6.QtGui import QAction, QDesktopServices, QGuiApplication, QImage, QKeySequence, QPainter
+from PySide6.QtCore import QPoint, QRectF, Qt, QTimer, Signal
+from PySide6.QtGui import QImage, QResizeEvent
 from PySide6.QtWidgets import (
-    QButtonGroup,
     QFileDialog,
     QFrame,
     QHBoxLayout,
     QLabel,
     QMenu,
-    QProgressBar,
-    QPushButton,
     QSizePolicy,
     QStackedWidget,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
 from engine import wire
-from gui import icons
 from gui.imaging import messages
 from gui.imaging.client import GrowingPicture, PictureClient
 from gui.imaging.picture import Picture, from_rgba
-from gui.models.queue_model import QueueModel
+from gui.model_samples import ModelSamples
 from gui.naming import PICTURE_SUFFIXES
 from gui.process import Outcome
-from gui.sentences import decimal, duration, item_details, item_line, pictures, size
+from gui.results import copy_result, open_folder_of, open_result
+from gui.sentences import decimal, item_details, item_line, size
 from gui.session import RestoreSession
 from gui.state import library
 from gui.state import queue as queues
 from gui.state.compare import Mode
 from gui.state.library import Model
 from gui.state.queue import Item
-from gui.theme import SPACE, sized
+from gui.theme import SIDE_WIDTH, SPACE, sized
 from gui.widgets.banner import Banner
 from gui.widgets.compare_view import CompareView, Overlay, Pane
 from gui.widgets.drop_area import DropArea
 from gui.widgets.elided_label import ElidedLabel
 from gui.widgets.options_panel import OptionsPanel
-from gui.widgets.queue_view import THUMB_SIDE, QueueView
+from gui.widgets.queue_column import QueueColumn
+from gui.widgets.queue_view import THUMB_SIDE
+from gui.widgets.view_tools import ViewTools
 
-LIST_WIDTH = 292
+LIST_WIDTHS = (200, 292)
+"""Least and most: in a small window the list gives room to the picture."""
+PICTURE_WIDTH = 344
 PREVIEW_SIDE = 160
 """Source pixels: the visible region is previewed whole up to this side, beyond it its middle."""
 BLENDS = (0.0, 0.25, 0.5, 0.75, 1.0)
-SAMPLE = Path(__file__).parent.parent / "assets" / "sample.png"
-SAMPLE_SIZE = (96, 64)
-SAMPLE_VIEW = "sample "
 STALE_MS = 300
 """So long the picture before may stay on the screen as if nothing was: what opens faster does not flicker."""
-LARGEST_COPY = 50_000_000
-"""Pixels that are copied to the clipboard: more would hold the window up."""
 SETTLE_MS = 60
 """Selecting with the arrow keys runs through pictures; only the one where it rests is decoded."""
 
@@ -88,7 +82,6 @@ class RestorePage(QWidget):
         super().__init__(parent)
         self.session = session
         self.pictures = pictures
-        self.model = QueueModel(self)
         self._models: tuple[Model, ...] = ()
         self._current = ""
         self._before: Picture | None = None
@@ -99,10 +92,6 @@ class RestorePage(QWidget):
         self._ways: dict[str, str] = {}
         """What is compared side by side, models or blends: view name -> title, in the order they are shown."""
         self._preview_area: QRectF | None = None
-        self._sampled: set[str] = set()
-        """Models whose sample was asked for."""
-        self._samples: set[str] = set()
-        """Jobs of samples for the model cards."""
         self._asked: dict[str, AskedWorker] = {}
         """By the job of the request."""
         self._follow = True
@@ -125,9 +114,10 @@ class RestorePage(QWidget):
         self.banner = Banner()
         self.drop_area = DropArea()
         self.view = CompareView()
+        self.tools = ViewTools(self.view)
         self.panel = OptionsPanel(self.session.settings)
-        self.list = QueueView()
-        self.list.setModel(self.model)
+        self.side = QueueColumn(self.session)
+        self.samples = ModelSamples(self.session, self)
         self.stack = QStackedWidget()
         self.stack.addWidget(self.drop_area)
         self.stack.addWidget(self._build_work())
@@ -149,104 +139,15 @@ class RestorePage(QWidget):
         row = QHBoxLayout(work)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(0)
-        row.addWidget(self._build_list())
+        row.addWidget(self.side)
         middle = QVBoxLayout()
         middle.setSpacing(0)
-        middle.addWidget(self._build_tools())
+        middle.addWidget(self.tools)
         middle.addWidget(self.view, 1)
         middle.addWidget(self._build_status())
         row.addLayout(middle, 1)
         row.addWidget(self.panel)
         return work
-
-    def _build_list(self) -> QWidget:
-        side = QFrame()
-        side.setObjectName("list")
-        side.setFixedWidth(LIST_WIDTH)
-        column = QVBoxLayout(side)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(0)
-        head = QHBoxLayout()
-        head.setContentsMargins(2 * SPACE, SPACE + 2, SPACE, SPACE)
-        self._count = QLabel()
-        self._count.setFont(sized(self.font(), 1.1, strong=True))
-        head.addWidget(self._count, 1)
-        self.add_button = self._tool("open", self.tr("Add pictures (Ctrl+O)"))
-        self.clear_button = self._tool("clear", self.tr("Remove finished pictures"))
-        head.addWidget(self.add_button)
-        head.addWidget(self.clear_button)
-        column.addLayout(head)
-        column.addWidget(self.list, 1)
-        bar = QFrame()
-        bar.setObjectName("bar")
-        foot = QVBoxLayout(bar)
-        foot.setContentsMargins(2 * SPACE, SPACE + 4, 2 * SPACE, SPACE + 4)
-        foot.setSpacing(SPACE)
-        self._total_text = QLabel()
-        self._total_text.setProperty("tone", "muted")
-        self._total_bar = QProgressBar()
-        self._total_bar.setTextVisible(False)
-        self._total_bar.setAccessibleName(self.tr("Progress of all pictures"))
-        self.start_button = QPushButton()
-        self.start_button.setProperty("tone", "primary")
-        self.cancel_button = QPushButton(self.tr("Cancel all"))
-        self.results_button = QPushButton(self.tr("Show results"))
-        self.results_button.setToolTip(self.tr("Open the folder of the results"))
-        self.results_button.clicked.connect(self._show_results)
-        buttons = QHBoxLayout()
-        buttons.addWidget(self.results_button)
-        buttons.addWidget(self.start_button, 1)
-        buttons.addWidget(self.cancel_button)
-        foot.addWidget(self._total_text)
-        foot.addWidget(self._total_bar)
-        foot.addLayout(buttons)
-        column.addWidget(bar)
-        return side
-
-    def _build_tools(self) -> QWidget:
-        bar = QFrame()
-        bar.setObjectName("tools")
-        row = QHBoxLayout(bar)
-        row.setContentsMargins(2 * SPACE, SPACE, SPACE, SPACE)
-        row.setSpacing(SPACE // 2)
-        self._title = ElidedLabel()
-        self._title.setFont(sized(self.font(), 1.1, strong=True))
-        self._title.setTextFormat(Qt.TextFormat.PlainText)
-        self._title.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        row.addWidget(self._title, 1)
-        self.mode_buttons: dict[Mode, QToolButton] = {}
-        group = QButtonGroup(self)
-        modes: list[tuple[Mode, str, str]] = [
-            ("divider", self.tr("Divider (D)"), "D"),
-            ("side", self.tr("Side by side (S)"), "S"),
-            ("flicker", self.tr("Flicker: hold the space bar to see the original (F)"), "F"),
-        ]
-        for mode, text, key in modes:
-            button = self._tool(mode, text, key, checkable=True)
-            button.toggled.connect(lambda on, mode=mode: self._choose_mode(mode) if on else None)
-            group.addButton(button)
-            self.mode_buttons[mode] = button
-            row.addWidget(button)
-        row.addSpacing(SPACE)
-        self.loupe_button = self._tool("loupe", self.tr("Loupe (L)"), "L", checkable=True)
-        self.loupe_button.toggled.connect(self.view.set_loupe)
-        self.fit_button = self._tool("fit", self.tr("Fit (0)"), "0")
-        self.fit_button.clicked.connect(self.view.fit)
-        self.actual_button = QToolButton()
-        self.actual_button.setProperty("tone", "flat")
-        self.actual_button.setText("100 %")
-        self.actual_button.setToolTip(self.tr("One picture pixel a screen pixel (1)"))
-        self.actual_button.setAccessibleName(self.tr("Show at 100 percent"))
-        self.actual_button.setShortcut(QKeySequence("1"))
-        self.actual_button.clicked.connect(self.view.actual_size)
-        self.region_button = self._tool("select", self.tr("Draw a region to try (R)"), "R", checkable=True)
-        self.region_button.toggled.connect(self.view.set_selecting)
-        self.preview_button = QPushButton(self.tr("&Try visible region"))
-        self.preview_button.setToolTip(self.tr("Restore only what can be seen, to judge the settings"))
-        for widget in (self.loupe_button, self.fit_button, self.actual_button, self.region_button, self.preview_button):
-            row.addWidget(widget)
-        self.mode_buttons["divider"].setChecked(True)
-        return bar
 
     def _build_status(self) -> QWidget:
         bar = QFrame()
@@ -267,36 +168,17 @@ class RestorePage(QWidget):
         row.addWidget(self._zoom_text)
         return bar
 
-    def _tool(self, name: str, text: str, key: str = "", *, checkable: bool = False) -> QToolButton:
-        button = QToolButton()
-        button.setProperty("tone", "flat")
-        button.setIcon(icons.icon(name))
-        button.setToolTip(text)
-        button.setAccessibleName(text)
-        button.setCheckable(checkable)
-        button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        if key:
-            button.setShortcut(QKeySequence(key))
-        return button
-
     def _connect(self) -> None:
         session, panel, view = self.session, self.panel, self.view
         self.drop_area.open_wanted.connect(self.open_files)
         self.drop_area.folder_wanted.connect(self.open_folder)
-        self.add_button.clicked.connect(self.open_files)
-        self.clear_button.clicked.connect(lambda: session.apply(queues.FinishedCleared()))
-        self.start_button.clicked.connect(self.start_or_pause)
-        self.cancel_button.clicked.connect(lambda: session.cancel(frozenset(item.job for item in session.queue.items)))
-        self.preview_button.clicked.connect(lambda: self.try_area(self._visible_area()))
-        self.list.remove_wanted.connect(lambda: session.remove(self.selected()))
-        self.list.shift_wanted.connect(self._shift)
-        self.list.customContextMenuRequested.connect(self._menu)
-        self.list.selectionModel().currentChanged.connect(self._select)
-        self.list.doubleClicked.connect(lambda index: self._open_result(self.model.item(index)))
-        self.model.thumbnail_wanted.connect(
+        self.side.open_wanted.connect(self.open_files)
+        self.side.start_wanted.connect(self.start_or_pause)
+        self.tools.try_button.clicked.connect(lambda: self.try_area(self._visible_area()))
+        self.side.list.selectionModel().currentChanged.connect(self._select)
+        self.side.model.thumbnail_wanted.connect(
             lambda job, path: self.pictures.thumbnail(job, path, THUMB_SIDE), Qt.ConnectionType.QueuedConnection
         )
-        self.model.moved.connect(lambda jobs, row: session.apply(queues.Moved(jobs, row)))
         self.pictures.thumbnail_made.connect(self._thumbnail)
         session.queue_changed.connect(self._show_queue)
         session.added.connect(self._added)
@@ -315,11 +197,18 @@ class RestorePage(QWidget):
         panel.models_wanted.connect(self.compare_models)
         panel.restore_all_wanted.connect(self._restore_all)
         panel.model_box.opened.connect(self.ask_samples)
+        self.samples.made.connect(panel.model_box.set_sample)
+        self.samples.made.connect(self.sample_made)
         panel.save_blend_wanted.connect(self._save_blend)
+        self.tools.mode_chosen.connect(self._choose_mode)
         view.region_chosen.connect(self._region_drawn)
         view.menu_wanted.connect(self._result_menu)
         view.view_changed.connect(self._show_zoom)
         view.pixel_changed.connect(self._pixel_text.setText)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        least, most = LIST_WIDTHS
+        self.side.setFixedWidth(max(least, min(most, event.size().width() - SIDE_WIDTH - PICTURE_WIDTH)))
 
     def eventFilter(self, watched: object, event: object) -> bool:
         """The strip of the banner takes no room while there is no news."""
@@ -353,10 +242,6 @@ class RestorePage(QWidget):
         if folder:
             self.session.add_paths([folder])
 
-    def selected(self) -> frozenset[str]:
-        chosen = (self.model.item(index) for index in self.list.selectedIndexes())
-        return frozenset(item.job for item in chosen if item is not None)
-
     def try_area(self, area: QRectF | None) -> None:
         """Restore only `area` (shares of the picture) with the options as they are."""
         item = queues.find(self.session.queue, self._current)
@@ -388,7 +273,7 @@ class RestorePage(QWidget):
         self._ways = {f"way {title}": title for title in ways}
         for title, options in ways.items():
             self._ask(f"way {title}", options)
-        self.mode_buttons["side"].setChecked(True)
+        self.tools.mode_buttons["side"].setChecked(True)
         self._show_panes(keep=True)
 
     def _ask(self, view: str, options: wire.RestoreOptions) -> None:
@@ -422,37 +307,11 @@ class RestorePage(QWidget):
     def _restore_all(self) -> None:
         self.session.retry(frozenset(item.job for item in self.session.queue.items))
 
-    def _show_results(self) -> None:
-        item = _newest_result(self.session.queue)
-        if item is not None:
-            _open_folder_of(item)
-
-    def _shift(self, step: int) -> None:
-        jobs = self.selected()
-        rows = [row for row, item in enumerate(self.session.queue.items) if item.job in jobs]
-        if rows:
-            row = max(0, rows[0] - 1) if step < 0 else min(len(self.session.queue.items), rows[-1] + 2)
-            self.session.apply(queues.Moved(jobs, row))
-            self._reselect(jobs)
-
-    def _reselect(self, jobs: frozenset[str]) -> None:
-        selection = self.list.selectionModel()
-        for row, item in enumerate(self.session.queue.items):
-            if item.job in jobs:
-                selection.setCurrentIndex(self.model.index(row), QItemSelectionModel.SelectionFlag.Select)
-
     def copy_result(self) -> None:
-        """The file and, if it is not huge, its pixels, so that one can paste either."""
         item = queues.find(self.session.queue, self._current)
-        if item is None or item.state != "done":
-            return
-        data = QMimeData()
-        data.setUrls([QUrl.fromLocalFile(item.target)])
-        after = self._after
-        if after is not None and after.width * after.height <= LARGEST_COPY:
-            data.setImageData(after.levels[0].copy())
-        QGuiApplication.clipboard().setMimeData(data)
-        self._state_text.setText(self.tr("The result is on the clipboard."))
+        if item is not None and item.state == "done":
+            copy_result(item, self._after)
+            self._state_text.setText(self.tr("The result is on the clipboard."))
 
     def _result_menu(self, where: QPoint) -> None:
         item = queues.find(self.session.queue, self._current)
@@ -462,44 +321,13 @@ class RestorePage(QWidget):
         done = item.state == "done"
         for text, enabled, call in (
             (self.tr("Copy result"), done, self.copy_result),
-            (self.tr("Open result"), done, lambda: self._open_result(item)),
-            (self.tr("Show in folder"), True, lambda: _open_folder_of(item)),
+            (self.tr("Open result"), done, lambda: open_result(item)),
+            (self.tr("Show in folder"), True, lambda: open_folder_of(item)),
         ):
             action = menu.addAction(text, call)
             action.setEnabled(enabled)
         menu.exec(where)
         menu.deleteLater()
-
-    def _menu(self, where: QPoint) -> None:
-        menu = QMenu(self)
-        item = self.model.item(self.list.indexAt(where))
-        jobs = self.selected()
-        if item is None:
-            return
-        entries: list[tuple[str, bool, object]] = [
-            (self.tr("Open result"), item.state == "done", lambda: self._open_result(item)),
-            (self.tr("Show in folder"), True, lambda: _open_folder_of(item)),
-            (self.tr("Restore again"), item.state in queues.RETRYABLE, lambda: self.session.retry(jobs)),
-            (self.tr("Restore next"), item.state == "waiting", lambda: self._to_front(jobs)),
-            (self.tr("Cancel"), item.state in queues.UNFINISHED, lambda: self.session.cancel(jobs)),
-            (self.tr("Remove from list"), True, lambda: self.session.remove(jobs)),
-        ]
-        for text, enabled, call in entries:
-            action = QAction(text, menu)
-            action.setEnabled(enabled)
-            action.triggered.connect(call)
-            menu.addAction(action)
-        menu.exec(self.list.viewport().mapToGlobal(where))
-        menu.deleteLater()
-
-    def _to_front(self, jobs: frozenset[str]) -> None:
-        rows = [row for row, item in enumerate(self.session.queue.items) if item.state == "waiting"]
-        if rows:
-            self.session.apply(queues.Moved(jobs, rows[0]))
-
-    def _open_result(self, item: Item | None) -> None:
-        if item is not None and item.state == "done":
-            QDesktopServices.openUrl(QUrl.fromLocalFile(item.target))
 
     def _save_blend(self) -> None:
         model = self.panel.model
@@ -510,69 +338,33 @@ class RestorePage(QWidget):
     # Hearing
 
     def _show_queue(self, queue: queues.Queue) -> None:
-        had_rows = self.model.rowCount()
-        self.model.show(queue)
+        had_rows = self.side.model.rowCount()
+        self.side.show_queue(queue)
         turned = bool(queue.items) != bool(self.stack.currentIndex())
         self.stack.setCurrentIndex(1 if queue.items else 0)
-        totals = queues.totals(queue)
-        self._count.setText(pictures(totals.total))
-        unfinished = totals.total - totals.finished
-        if unfinished and queue.paused:
-            self.start_button.setText(self.tr("Go on") if _is_begun(queue) else self.tr("Restore"))
-        elif unfinished:
-            self.start_button.setText(self.tr("Pause"))
-        else:
-            self.start_button.setText(self.tr("Restore again"))
-        self.start_button.setEnabled(bool(totals.total))
-        self.results_button.setVisible(bool(totals.total) and not unfinished and bool(_newest_result(queue)))
-        if self.cancel_button.hasFocus() and not unfinished:
-            self.start_button.setFocus()  # where it would go by itself is the far side of the window
-        self.cancel_button.setVisible(unfinished > 0 and not (queue.paused and not _any_running(queue)))
-        self._total_bar.setVisible(unfinished > 0 and totals.fraction > 0)
-        self._total_bar.setRange(0, 1000)
-        self._total_bar.setValue(round(totals.fraction * 1000))
-        self._total_text.setText(self._total_line(queue, totals))
-        self.clear_button.setEnabled(totals.finished > 0)
         if not queue.items:
             self._current = ""
             self._clear_view()
         elif queues.find(queue, self._current) is None and (not had_rows or self._current):
-            row = min(max(0, self.list.currentIndex().row()), len(queue.items) - 1)
-            self.list.setCurrentIndex(self.model.index(row))
-        if self.model.rowCount() < had_rows and not self.selected():
+            row = min(max(0, self.side.list.currentIndex().row()), len(queue.items) - 1)
+            self.side.list.setCurrentIndex(self.side.model.index(row))
+        if self.side.model.rowCount() < had_rows and not self.side.selected():
             # The row beside those that went, so that a key can be pressed again.
-            self.list.setCurrentIndex(self.list.currentIndex())
+            self.side.list.setCurrentIndex(self.side.list.currentIndex())
         if turned:
-            (self.start_button if queue.items else self.drop_area.open_button).setFocus()
+            (self.side.start_button if queue.items else self.drop_area.open_button).setFocus()
         self._follow_running(queue)
         self._show_item()
-
-    def _total_line(self, queue: queues.Queue, totals: queues.Totals) -> str:
-        parts: list[str] = []
-        if totals.finished == totals.total and totals.total:
-            done = sum(item.state == "done" for item in queue.items)
-            parts.append(self.tr("{n} restored").format(n=done))
-        elif queue.paused and not _is_begun(queue):
-            parts.append(self.tr("Ready when you are"))
-        else:
-            if queue.paused:
-                parts.append(self.tr("Paused"))
-            parts.append(self.tr("{done} of {total} done").format(done=totals.finished, total=totals.total))
-            if totals.seconds_left is not None and not queue.paused:
-                parts.append(self.tr("{time} left").format(time=duration(totals.seconds_left)))
-        if totals.failed:
-            parts.append(self.tr("{n} failed").format(n=totals.failed))
-        return " · ".join(parts)
 
     def _follow_running(self, queue: queues.Queue) -> None:
         running = next((item for item in queue.items if item.state == "running"), None)
         if self._follow and running is not None and running.job != self._current:
-            self.list.setCurrentIndex(self.model.index(self.model.row_of(running.job)))
+            self.side.choose(running.job)
             self._follow = True
 
     def _added(self, jobs: list[str]) -> None:
         if not self._current and jobs:
-            self.list.setCurrentIndex(self.model.index(self.model.row_of(jobs[0])))
+            self.side.choose(jobs[0])
         self._follow = True
 
     def _refused(self, paths: list[str]) -> None:
@@ -581,7 +373,7 @@ class RestorePage(QWidget):
     def _repeated(self, jobs: list[str]) -> None:
         items = [item for item in map(partial(queues.find, self.session.queue), jobs) if item is not None]
         if items:
-            self.list.setCurrentIndex(self.model.index(self.model.row_of(items[0].job)))
+            self.side.choose(items[0].job)
             names = _few_names([item.source for item in items])
             self.banner.tell(self.tr("In the list already: {names}").format(names=names))
 
@@ -592,7 +384,7 @@ class RestorePage(QWidget):
         )
 
     def _select(self) -> None:
-        item = self.model.item(self.list.currentIndex())
+        item = self.side.model.item(self.side.list.currentIndex())
         if item is None or item.job == self._current:
             return
         self._current = item.job
@@ -695,8 +487,8 @@ class RestorePage(QWidget):
 
     def _show_item(self) -> None:
         item = queues.find(self.session.queue, self._current)
-        self._title.setText(PurePath(item.source).name if item else "")
-        self._title.setToolTip(item_details(item) if item else "")
+        self.tools.title.setText(PurePath(item.source).name if item else "")
+        self.tools.title.setToolTip(item_details(item) if item else "")
         if item is None:
             self._state_text.setText("")
             return
@@ -713,7 +505,7 @@ class RestorePage(QWidget):
 
     def _thumbnail(self, job: str, reply: messages.Reply) -> None:
         if isinstance(reply, messages.ThumbnailMade):
-            self.model.set_thumbnail(job, from_rgba(reply.rgba, reply.width, reply.height))
+            self.side.model.set_thumbnail(job, from_rgba(reply.rgba, reply.width, reply.height))
         elif (item := queues.find(self.session.queue, job)) is not None:
             self._asked[self.session.ask_source(item.source, THUMB_SIDE)] = AskedWorker(job, "thumbnail")
 
@@ -730,7 +522,7 @@ class RestorePage(QWidget):
         except OSError:
             return
         if asked.part == "thumbnail":
-            self.model.set_thumbnail(asked.job, growing.picture.levels[0].copy())
+            self.side.model.set_thumbnail(asked.job, growing.picture.levels[0].copy())
         elif asked.job == self._current:
             show = self._show_before if asked.part == "before" else self._show_after
             growing.rows_came(0, event.height, lambda: show(asked.job, growing.picture))
@@ -766,10 +558,7 @@ class RestorePage(QWidget):
         growing.rows_came(band.top, band.bottom, shown)
 
     def _preview(self, event: wire.PreviewReady) -> None:
-        if event.view.startswith(SAMPLE_VIEW):
-            self._sample(event)
-            return
-        if self._before is None or self._preview_area is None:
+        if self.samples.asked_for(event.job) or self._before is None or self._preview_area is None:
             return
         try:
             growing = self.pictures.follow(event.pixels, event.width, event.height, event.channels)
@@ -799,37 +588,11 @@ class RestorePage(QWidget):
             growing.rows_came(0, event.height, shown)
 
     def ask_samples(self) -> None:
-        """What each model makes of a small picture, for its card; one that fails keeps an empty frame."""
-        for model in self._models:
-            if model.problem or model.name in self._sampled:
-                continue
-            self._sampled.add(model.name)
-            options = wire.RestoreOptions(model=model.name)
-            region = wire.Region(x=0, y=0, width=SAMPLE_SIZE[0], height=SAMPLE_SIZE[1])
-            self._samples.add(self.session.ask_preview(f"{SAMPLE_VIEW}{model.name}", str(SAMPLE), region, options))
-
-    def _sample(self, event: wire.PreviewReady) -> None:
-        """Left the small picture, right what came of it."""
-        try:
-            pixels = Path(event.pixels).read_bytes()
-        except OSError:
-            return
-        kinds = {1: QImage.Format.Format_Grayscale8, 3: QImage.Format.Format_RGB888, 4: QImage.Format.Format_RGBA8888}
-        result = QImage(pixels, event.width, event.height, event.width * event.channels, kinds[event.channels])
-        image = result.convertToFormat(QImage.Format.Format_RGB32)
-        painter = QPainter(image)
-        half = image.width() // 2
-        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-        painter.setClipRect(0, 0, half, image.height())
-        painter.drawImage(image.rect(), QImage(str(SAMPLE)))
-        painter.fillRect(half - 1, 0, 1, image.height(), Qt.GlobalColor.white)
-        painter.end()
-        name = event.view.removeprefix(SAMPLE_VIEW)
-        self.panel.model_box.set_sample(name, image)
-        self.sample_made.emit(name, image)
+        """For the cards of the models."""
+        self.samples.ask(self._models)
 
     def _preview_failed(self, event: wire.Failed) -> None:
-        if event.job in self._samples:
+        if self.samples.asked_for(event.job):
             return
         self.view.busy_area = None
         self.view.update()
@@ -849,7 +612,8 @@ class RestorePage(QWidget):
                 self._show_panes(keep=True)
         if isinstance(event, wire.Failed):
             name = PurePath(item.source).name
-            self.banner.tell(f"{name}: {event.message}", "bad", event.hint)
+            text = event.message if name in event.message else f"{name}: {event.message}"
+            self.banner.tell(text, "bad", event.hint)
         elif isinstance(event, wire.Crashed):
             line, _tone = item_line(item)
             self.banner.tell(
@@ -901,7 +665,7 @@ class RestorePage(QWidget):
         )
 
     def _region_drawn(self, area: QRectF) -> None:
-        self.region_button.setChecked(False)
+        self.tools.region_button.setChecked(False)
         self.try_area(area)
 
 
@@ -916,20 +680,3 @@ def _region(area: QRectF, picture: Picture) -> wire.Region:
     x = min(picture.width - width, max(0, round(area.x() * picture.width)))
     y = min(picture.height - height, max(0, round(area.y() * picture.height)))
     return wire.Region(x=x, y=y, width=width, height=height)
-
-
-def _newest_result(queue: queues.Queue) -> Item | None:
-    return next((item for item in reversed(queue.items) if item.state == "done"), None)
-
-
-def _is_begun(queue: queues.Queue) -> bool:
-    return any(item.state != "waiting" for item in queue.items)
-
-
-def _any_running(queue: queues.Queue) -> bool:
-    return any(item.state in ("sent", "running") for item in queue.items)
-
-
-def _open_folder_of(item: Item) -> None:
-    path = item.target if item.state == "done" and os.path.exists(item.target) else item.source  # noqa: PTH110
-    QDesktopServices.openUrl(QUrl.fromLocalFile(str(Path(path).parent)))

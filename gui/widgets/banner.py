@@ -9,7 +9,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QToolButton, QVBoxLayout, QWidget
 
 from gui import icons
-from gui.theme import SPACE
+from gui.theme import SPACE, set_tone
 
 BannerTone = Literal["calm", "warning", "bad"]
 Choice = tuple[str, Callable[[], None]]
@@ -61,7 +61,5 @@ class Banner(QFrame):
             button.clicked.connect(self.hide)
             button.clicked.connect(action)
             self._buttons.addWidget(button)
-        self.setProperty("tone", tone)
-        self.style().unpolish(self)
-        self.style().polish(self)
+        set_tone(self, tone)
         self.show()

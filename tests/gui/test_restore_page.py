@@ -137,14 +137,14 @@ def test_a_result_of_a_format_that_the_window_cannot_read_is_shown_again_later(
     window.session.add_paths(pictures[:2])
     page = window.restore_page
     qtbot.waitUntil(lambda: states(window) == ["done"] * 2, timeout=WAIT)
-    page.list.setCurrentIndex(page.model.index(1))
+    page.side.list.setCurrentIndex(page.side.model.index(1))
     first = window.session.queue.items[0]
     Image.open(first.target).save(first.target, format="PCX")
-    page.list.setCurrentIndex(page.model.index(0))
+    page.side.list.setCurrentIndex(page.side.model.index(0))
     qtbot.waitUntil(lambda: page._current == first.job and page._after is not None, timeout=WAIT)
-    page.list.setCurrentIndex(page.model.index(1))
+    page.side.list.setCurrentIndex(page.side.model.index(1))
     Path(first.target).write_bytes(b"no picture")
-    page.list.setCurrentIndex(page.model.index(0))
+    page.side.list.setCurrentIndex(page.side.model.index(0))
     qtbot.waitUntil(lambda: "The result cannot be shown." in page.banner.text(), timeout=WAIT)
     assert len(page.view.panes) == 1
 
@@ -228,11 +228,11 @@ def test_a_key_removes_one_picture_after_the_other(qtbot: QtBot, open_window: Op
     window = open_window(settings=Settings(start_at_once=False))
     window.session.add_paths(pictures)
     page = window.restore_page
-    page.list.setCurrentIndex(page.model.index(1))
+    page.side.list.setCurrentIndex(page.side.model.index(1))
     for left in (2, 1, 0):
-        qtbot.keyClick(page.list, Qt.Key.Key_Delete)
+        qtbot.keyClick(page.side.list, Qt.Key.Key_Delete)
         assert len(window.session.queue.items) == left
-        assert len(page.selected()) == min(left, 1)
+        assert len(page.side.selected()) == min(left, 1)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere the system knows that key")
@@ -245,12 +245,12 @@ def test_the_menu_of_a_picture_comes_by_keys_alone(
         def exec(self, *_: object) -> None:
             shown.append([(action.text(), action.isEnabled()) for action in self.actions()])
 
-    monkeypatch.setattr("gui.pages.restore.QMenu", Seen)
+    monkeypatch.setattr("gui.widgets.queue_column.QMenu", Seen)
     window = open_window(settings=Settings(start_at_once=False))
     window.session.add_paths(pictures)
     page = window.restore_page
-    page.list.setCurrentIndex(page.model.index(2))
-    qtbot.keyClick(page.list, Qt.Key.Key_F10, Qt.KeyboardModifier.ShiftModifier)
+    page.side.list.setCurrentIndex(page.side.model.index(2))
+    qtbot.keyClick(page.side.list, Qt.Key.Key_F10, Qt.KeyboardModifier.ShiftModifier)
     assert shown
     assert ("Cancel", True) in shown[0]
     assert ("Open result", False) in shown[0]
@@ -265,10 +265,10 @@ def test_after_cancelling_all_the_focus_is_on_the_button_to_restore_again(
     window.session.add_paths(pictures)
     qtbot.waitUntil(lambda: states(window)[0] == "running", timeout=WAIT)
     page = window.restore_page
-    page.cancel_button.setFocus()
-    qtbot.keyClick(page.cancel_button, Qt.Key.Key_Space)
+    page.side.cancel_button.setFocus()
+    qtbot.keyClick(page.side.cancel_button, Qt.Key.Key_Space)
     qtbot.waitUntil(lambda: states(window) == ["cancelled"] * 3, timeout=WAIT)
-    assert QApplication.focusWidget() is page.start_button
+    assert QApplication.focusWidget() is page.side.start_button
 
 
 def test_a_paused_list_says_so_and_how_to_go_on(
@@ -278,12 +278,12 @@ def test_a_paused_list_says_so_and_how_to_go_on(
     window = open_window(settings=Settings(start_at_once=False))
     window.session.add_paths(pictures)
     page = window.restore_page
-    assert (page.start_button.text(), page._total_text.text()) == ("Restore", "Ready when you are")
+    assert (page.side.start_button.text(), page.side.total_text.text()) == ("Restore", "Ready when you are")
     page.start_or_pause()
     qtbot.waitUntil(lambda: states(window)[0] == "running", timeout=WAIT)
-    assert page.start_button.text() == "Pause"
+    assert page.side.start_button.text() == "Pause"
     page.start_or_pause()
-    assert (page.start_button.text(), page._total_text.text()) == ("Go on", "Paused · 0 of 3 done")
+    assert (page.side.start_button.text(), page.side.total_text.text()) == ("Go on", "Paused · 0 of 3 done")
     page.start_or_pause()
     qtbot.waitUntil(lambda: states(window) == ["done"] * 3, timeout=WAIT)
 
@@ -354,7 +354,7 @@ def test_an_unfinished_queue_is_offered_at_the_next_start(qtbot: QtBot, open_win
     again = open_window(settings=settings)
     again.begin([])
     assert "3 pictures" in again.restore_page.banner.text()
-    button = next(b for b in again.restore_page.banner.findChildren(type(again.restore_page.start_button)) if b.text())
+    button = next(b for b in again.restore_page.banner.findChildren(QPushButton) if b.text())
     button.click()
     qtbot.waitUntil(lambda: states(again) == ["done"] * 3, timeout=WAIT)
 
@@ -448,7 +448,7 @@ def test_a_picture_that_waits_already_is_shown_where_it_waits(open_window: Open,
     window.session.add_paths(pictures)
     assert drop(window, urls(pictures[2], pictures[2]))
     assert [item.source for item in window.session.queue.items] == pictures
-    assert window.restore_page.list.currentIndex().row() == 2
+    assert window.restore_page.side.list.currentIndex().row() == 2
     assert "three.webp" in window.restore_page.banner.text()
 
 
@@ -582,7 +582,7 @@ def test_blends_are_compared_side_by_side_and_left_again(qtbot: QtBot, open_wind
     page.compare_blends()
     qtbot.waitUntil(lambda: len(page.view.panes) == 6, timeout=WAIT)
     assert [pane.title for pane in page.view.panes] == ["Before", "Faithful 0.00", "0.25", "0.50", "0.75", "Vivid 1.00"]
-    page.mode_buttons["divider"].click()
+    page.tools.mode_buttons["divider"].click()
     assert len(page.view.panes) == 1
 
 
@@ -600,7 +600,7 @@ def test_models_are_compared_on_one_region(qtbot: QtBot, open_window: Open, pict
     qtbot.waitUntil(lambda: len(page._overlays) == 3, timeout=WAIT)
     assert [request.options.model for request in sent] == ["classic", "photo-compact", "photo-compact-vivid"]
     assert len({request.region for request in sent}) == 1
-    page.mode_buttons["flicker"].click()
+    page.tools.mode_buttons["flicker"].click()
     assert len(page.view.panes) == 1
 
 
@@ -616,7 +616,7 @@ def test_nothing_is_written_before_the_user_says_so_and_then_beside_the_original
     assert states(window) == ["waiting"] * 3
     assert sorted(folder.iterdir()) == before
     assert "Pellucid" in page.panel.place_box.currentText()
-    page.start_button.click()
+    page.side.start_button.click()
     qtbot.waitUntil(lambda: states(window) == ["done"] * 3, timeout=WAIT)
     assert len(list((folder / "Pellucid").iterdir())) == 3
     assert [path for path in sorted(folder.iterdir()) if path.is_file()] == before
@@ -660,13 +660,13 @@ def test_a_picture_that_vanished_is_not_shown_as_another_one(
     window.session.add_paths(pictures)
     qtbot.waitUntil(lambda: page._before is not None and page.view.message() == "", timeout=WAIT)
     os.unlink(pictures[1])  # noqa: PTH108
-    page.list.setCurrentIndex(page.model.index(1))
+    page.side.list.setCurrentIndex(page.side.model.index(1))
     assert page._before is None, "what is on the screen is not this picture"
     qtbot.waitUntil(lambda: page.view.message() not in ("", "Opening…"), timeout=WAIT)
     assert page.view.panes == ()
-    page.preview_button.click()
+    page.tools.try_button.click()
     assert page._overlays == {}
-    page.list.setCurrentIndex(page.model.index(2))
+    page.side.list.setCurrentIndex(page.side.model.index(2))
     qtbot.waitUntil(lambda: page._before is not None, timeout=WAIT)
     assert (page.view.message(), len(page.view.panes) > 0) == ("", True)
 
@@ -836,9 +836,9 @@ class AskedModel(QueueModel):
 def test_news_of_one_picture_do_not_lay_out_the_list_anew(
     qtbot: QtBot, open_window: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gui.pages.restore.QueueModel", AskedModel)
+    monkeypatch.setattr("gui.widgets.queue_column.QueueModel", AskedModel)
     window = open_window(settings=Settings(start_at_once=False))
-    model = window.restore_page.model
+    model = window.restore_page.side.model
     assert isinstance(model, AskedModel)
     window.session.add_items([Item(job=f"{n}", source=f"/p/{n}.png") for n in range(2000)])
     qtbot.wait(300)

@@ -46,7 +46,7 @@ def test_they_are_restored_and_so_is_what_comes_after_them(
     qtbot.waitUntil(lambda: [item.state for item in window.session.queue.items] == ["done"] * 4, timeout=WAIT)
     assert len(list((tmp_path / "out").iterdir())) == 4
     assert os.fsencode(window.session.queue.items[0].target).count(b"\xfe") == 1
-    page.list.setCurrentIndex(page.model.index(1))
+    page.side.list.setCurrentIndex(page.side.model.index(1))
     qtbot.waitUntil(lambda: page._before is not None, timeout=WAIT)
     colour = page._before.colour(5, 5) if page._before else None
     assert colour is not None

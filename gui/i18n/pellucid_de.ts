@@ -489,28 +489,22 @@
         </message>
     </context>
     <context>
-        <name>QueueView</name>
+        <name>QueueColumn</name>
         <message>
-            <source>Pictures</source>
-            <translation>Bilder</translation>
-        </message>
-    </context>
-    <context>
-        <name>Rail</name>
-        <message>
-            <source>Pages</source>
-            <translation>Seiten</translation>
+            <source>Go on</source>
+            <translation>Weitermachen</translation>
         </message>
         <message>
-            <source>Page: {name}</source>
-            <translation>Seite: {name}</translation>
+            <source>Restore</source>
+            <translation>Restaurieren</translation>
         </message>
-    </context>
-    <context>
-        <name>RestorePage</name>
         <message>
-            <source>Opening…</source>
-            <translation>Wird geöffnet…</translation>
+            <source>Pause</source>
+            <translation>Pause</translation>
+        </message>
+        <message>
+            <source>Restore again</source>
+            <translation>Wiederholen</translation>
         </message>
         <message>
             <source>Add pictures (Ctrl+O)</source>
@@ -537,44 +531,73 @@
             <translation>Den Ordner der Ergebnisse öffnen</translation>
         </message>
         <message>
-            <source>Divider (D)</source>
-            <translation>Trennlinie (D)</translation>
+            <source>Open result</source>
+            <translation>Ergebnis öffnen</translation>
         </message>
         <message>
-            <source>Side by side (S)</source>
-            <translation>Nebeneinander (S)</translation>
+            <source>Show in folder</source>
+            <translation>Im Ordner zeigen</translation>
         </message>
         <message>
-            <source>Flicker: hold the space bar to see the original (F)</source>
-            <translation>Wechsel: Leertaste halten zeigt das Original (F)</translation>
+            <source>Restore next</source>
+            <translation>Als Nächstes restaurieren</translation>
         </message>
         <message>
-            <source>Loupe (L)</source>
-            <translation>Lupe (L)</translation>
+            <source>Cancel</source>
+            <translation>Abbrechen</translation>
         </message>
         <message>
-            <source>Fit (0)</source>
-            <translation>Einpassen (0)</translation>
+            <source>Remove from list</source>
+            <translation>Aus der Liste nehmen</translation>
         </message>
         <message>
-            <source>One picture pixel a screen pixel (1)</source>
-            <translation>Ein Bildpixel je Bildschirmpixel (1)</translation>
+            <source>{n} restored</source>
+            <translation>{n} restauriert</translation>
         </message>
         <message>
-            <source>Show at 100 percent</source>
-            <translation>Mit 100 Prozent zeigen</translation>
+            <source>Ready when you are</source>
+            <translation>Bereit</translation>
         </message>
         <message>
-            <source>Draw a region to try (R)</source>
-            <translation>Ausschnitt zum Probieren aufziehen (R)</translation>
+            <source>Paused</source>
+            <translation>Angehalten</translation>
         </message>
         <message>
-            <source>&amp;Try visible region</source>
-            <translation>Ausschnitt &amp;probieren</translation>
+            <source>{done} of {total} done</source>
+            <translation>{done} von {total} fertig</translation>
         </message>
         <message>
-            <source>Restore only what can be seen, to judge the settings</source>
-            <translation>Restauriert nur, was zu sehen ist, um die Einstellungen zu beurteilen</translation>
+            <source>{time} left</source>
+            <translation>noch {time}</translation>
+        </message>
+        <message>
+            <source>{n} failed</source>
+            <translation>{n} gescheitert</translation>
+        </message>
+    </context>
+    <context>
+        <name>QueueView</name>
+        <message>
+            <source>Pictures</source>
+            <translation>Bilder</translation>
+        </message>
+    </context>
+    <context>
+        <name>Rail</name>
+        <message>
+            <source>Pages</source>
+            <translation>Seiten</translation>
+        </message>
+        <message>
+            <source>Page: {name}</source>
+            <translation>Seite: {name}</translation>
+        </message>
+    </context>
+    <context>
+        <name>RestorePage</name>
+        <message>
+            <source>Opening…</source>
+            <translation>Wird geöffnet…</translation>
         </message>
         <message>
             <source>The model {old} is gone; {new} takes its place.</source>
@@ -611,58 +634,6 @@
         <message>
             <source>Show in folder</source>
             <translation>Im Ordner zeigen</translation>
-        </message>
-        <message>
-            <source>Restore again</source>
-            <translation>Wiederholen</translation>
-        </message>
-        <message>
-            <source>Restore next</source>
-            <translation>Als Nächstes restaurieren</translation>
-        </message>
-        <message>
-            <source>Cancel</source>
-            <translation>Abbrechen</translation>
-        </message>
-        <message>
-            <source>Remove from list</source>
-            <translation>Aus der Liste nehmen</translation>
-        </message>
-        <message>
-            <source>Go on</source>
-            <translation>Weitermachen</translation>
-        </message>
-        <message>
-            <source>Restore</source>
-            <translation>Restaurieren</translation>
-        </message>
-        <message>
-            <source>Pause</source>
-            <translation>Pause</translation>
-        </message>
-        <message>
-            <source>{n} restored</source>
-            <translation>{n} restauriert</translation>
-        </message>
-        <message>
-            <source>Ready when you are</source>
-            <translation>Bereit</translation>
-        </message>
-        <message>
-            <source>Paused</source>
-            <translation>Angehalten</translation>
-        </message>
-        <message>
-            <source>{done} of {total} done</source>
-            <translation>{done} von {total} fertig</translation>
-        </message>
-        <message>
-            <source>{time} left</source>
-            <translation>noch {time}</translation>
-        </message>
-        <message>
-            <source>{n} failed</source>
-            <translation>{n} gescheitert</translation>
         </message>
         <message>
             <source>No pictures, so left out: {names}</source>
@@ -834,8 +805,8 @@ Ein Training läuft weiter, wenn dieses Fenster geschlossen wird.</translation>
             <translation>Zeichnet dieselbe Kurve jedes Trainings der Liste</translation>
         </message>
         <message>
-            <source>E&amp;xport…</source>
-            <translation>E&amp;xportieren…</translation>
+            <source>Export the curves…</source>
+            <translation>Kurven exportieren…</translation>
         </message>
         <message>
             <source>Smoothing</source>
@@ -1581,6 +1552,49 @@ Ein Training läuft weiter, wenn dieses Fenster geschlossen wird.</translation>
         <message>
             <source>Starting the training…</source>
             <translation>Das Training wird gestartet…</translation>
+        </message>
+    </context>
+    <context>
+        <name>ViewTools</name>
+        <message>
+            <source>Divider (D)</source>
+            <translation>Trennlinie (D)</translation>
+        </message>
+        <message>
+            <source>Side by side (S)</source>
+            <translation>Nebeneinander (S)</translation>
+        </message>
+        <message>
+            <source>Flicker: hold the space bar to see the original (F)</source>
+            <translation>Wechsel: Leertaste halten zeigt das Original (F)</translation>
+        </message>
+        <message>
+            <source>Loupe (L)</source>
+            <translation>Lupe (L)</translation>
+        </message>
+        <message>
+            <source>Fit (0)</source>
+            <translation>Einpassen (0)</translation>
+        </message>
+        <message>
+            <source>One picture pixel a screen pixel (1)</source>
+            <translation>Ein Bildpixel je Bildschirmpixel (1)</translation>
+        </message>
+        <message>
+            <source>Show at 100 percent</source>
+            <translation>Mit 100 Prozent zeigen</translation>
+        </message>
+        <message>
+            <source>Draw a region to try (R)</source>
+            <translation>Ausschnitt zum Probieren aufziehen (R)</translation>
+        </message>
+        <message>
+            <source>&amp;Try visible region</source>
+            <translation>Ausschnitt &amp;probieren</translation>
+        </message>
+        <message>
+            <source>Restore only what can be seen, to judge the settings</source>
+            <translation>Restauriert nur, was zu sehen ist, um die Einstellungen zu beurteilen</translation>
         </message>
     </context>
     <context>

@@ -489,28 +489,22 @@
         </message>
     </context>
     <context>
-        <name>QueueView</name>
+        <name>QueueColumn</name>
         <message>
-            <source>Pictures</source>
-            <translation>图片</translation>
-        </message>
-    </context>
-    <context>
-        <name>Rail</name>
-        <message>
-            <source>Pages</source>
-            <translation>页面</translation>
+            <source>Go on</source>
+            <translation>继续</translation>
         </message>
         <message>
-            <source>Page: {name}</source>
-            <translation>页面：{name}</translation>
+            <source>Restore</source>
+            <translation>修复</translation>
         </message>
-    </context>
-    <context>
-        <name>RestorePage</name>
         <message>
-            <source>Opening…</source>
-            <translation>正在打开…</translation>
+            <source>Pause</source>
+            <translation>暂停</translation>
+        </message>
+        <message>
+            <source>Restore again</source>
+            <translation>重新修复</translation>
         </message>
         <message>
             <source>Add pictures (Ctrl+O)</source>
@@ -537,44 +531,73 @@
             <translation>打开结果所在文件夹</translation>
         </message>
         <message>
-            <source>Divider (D)</source>
-            <translation>分隔线 (D)</translation>
+            <source>Open result</source>
+            <translation>打开结果</translation>
         </message>
         <message>
-            <source>Side by side (S)</source>
-            <translation>并排 (S)</translation>
+            <source>Show in folder</source>
+            <translation>在文件夹中显示</translation>
         </message>
         <message>
-            <source>Flicker: hold the space bar to see the original (F)</source>
-            <translation>闪烁：按住空格键查看原图 (F)</translation>
+            <source>Restore next</source>
+            <translation>接下来修复</translation>
         </message>
         <message>
-            <source>Loupe (L)</source>
-            <translation>放大镜 (L)</translation>
+            <source>Cancel</source>
+            <translation>取消</translation>
         </message>
         <message>
-            <source>Fit (0)</source>
-            <translation>适应窗口 (0)</translation>
+            <source>Remove from list</source>
+            <translation>从列表中移除</translation>
         </message>
         <message>
-            <source>One picture pixel a screen pixel (1)</source>
-            <translation>一个图像像素对应一个屏幕像素 (1)</translation>
+            <source>{n} restored</source>
+            <translation>已修复 {n} 张</translation>
         </message>
         <message>
-            <source>Show at 100 percent</source>
-            <translation>以 100% 显示</translation>
+            <source>Ready when you are</source>
+            <translation>准备就绪</translation>
         </message>
         <message>
-            <source>Draw a region to try (R)</source>
-            <translation>框选试用区域 (R)</translation>
+            <source>Paused</source>
+            <translation>已暂停</translation>
         </message>
         <message>
-            <source>&amp;Try visible region</source>
-            <translation>试用可见区域(&amp;T)</translation>
+            <source>{done} of {total} done</source>
+            <translation>已完成 {done} / {total}</translation>
         </message>
         <message>
-            <source>Restore only what can be seen, to judge the settings</source>
-            <translation>只修复可见部分，用来判断设置是否合适</translation>
+            <source>{time} left</source>
+            <translation>剩余 {time}</translation>
+        </message>
+        <message>
+            <source>{n} failed</source>
+            <translation>{n} 张失败</translation>
+        </message>
+    </context>
+    <context>
+        <name>QueueView</name>
+        <message>
+            <source>Pictures</source>
+            <translation>图片</translation>
+        </message>
+    </context>
+    <context>
+        <name>Rail</name>
+        <message>
+            <source>Pages</source>
+            <translation>页面</translation>
+        </message>
+        <message>
+            <source>Page: {name}</source>
+            <translation>页面：{name}</translation>
+        </message>
+    </context>
+    <context>
+        <name>RestorePage</name>
+        <message>
+            <source>Opening…</source>
+            <translation>正在打开…</translation>
         </message>
         <message>
             <source>The model {old} is gone; {new} takes its place.</source>
@@ -611,58 +634,6 @@
         <message>
             <source>Show in folder</source>
             <translation>在文件夹中显示</translation>
-        </message>
-        <message>
-            <source>Restore again</source>
-            <translation>重新修复</translation>
-        </message>
-        <message>
-            <source>Restore next</source>
-            <translation>接下来修复</translation>
-        </message>
-        <message>
-            <source>Cancel</source>
-            <translation>取消</translation>
-        </message>
-        <message>
-            <source>Remove from list</source>
-            <translation>从列表中移除</translation>
-        </message>
-        <message>
-            <source>Go on</source>
-            <translation>继续</translation>
-        </message>
-        <message>
-            <source>Restore</source>
-            <translation>修复</translation>
-        </message>
-        <message>
-            <source>Pause</source>
-            <translation>暂停</translation>
-        </message>
-        <message>
-            <source>{n} restored</source>
-            <translation>已修复 {n} 张</translation>
-        </message>
-        <message>
-            <source>Ready when you are</source>
-            <translation>准备就绪</translation>
-        </message>
-        <message>
-            <source>Paused</source>
-            <translation>已暂停</translation>
-        </message>
-        <message>
-            <source>{done} of {total} done</source>
-            <translation>已完成 {done} / {total}</translation>
-        </message>
-        <message>
-            <source>{time} left</source>
-            <translation>剩余 {time}</translation>
-        </message>
-        <message>
-            <source>{n} failed</source>
-            <translation>{n} 张失败</translation>
         </message>
         <message>
             <source>No pictures, so left out: {names}</source>
@@ -834,8 +805,8 @@ A training keeps running when this window is closed.</source>
             <translation>绘制列表中每个训练的同一条曲线</translation>
         </message>
         <message>
-            <source>E&amp;xport…</source>
-            <translation>导出(&amp;X)…</translation>
+            <source>Export the curves…</source>
+            <translation>导出曲线…</translation>
         </message>
         <message>
             <source>Smoothing</source>
@@ -1581,6 +1552,49 @@ A training keeps running when this window is closed.</source>
         <message>
             <source>Starting the training…</source>
             <translation>正在启动训练…</translation>
+        </message>
+    </context>
+    <context>
+        <name>ViewTools</name>
+        <message>
+            <source>Divider (D)</source>
+            <translation>分隔线 (D)</translation>
+        </message>
+        <message>
+            <source>Side by side (S)</source>
+            <translation>并排 (S)</translation>
+        </message>
+        <message>
+            <source>Flicker: hold the space bar to see the original (F)</source>
+            <translation>闪烁：按住空格键查看原图 (F)</translation>
+        </message>
+        <message>
+            <source>Loupe (L)</source>
+            <translation>放大镜 (L)</translation>
+        </message>
+        <message>
+            <source>Fit (0)</source>
+            <translation>适应窗口 (0)</translation>
+        </message>
+        <message>
+            <source>One picture pixel a screen pixel (1)</source>
+            <translation>一个图像像素对应一个屏幕像素 (1)</translation>
+        </message>
+        <message>
+            <source>Show at 100 percent</source>
+            <translation>以 100% 显示</translation>
+        </message>
+        <message>
+            <source>Draw a region to try (R)</source>
+            <translation>框选试用区域 (R)</translation>
+        </message>
+        <message>
+            <source>&amp;Try visible region</source>
+            <translation>试用可见区域(&amp;T)</translation>
+        </message>
+        <message>
+            <source>Restore only what can be seen, to judge the settings</source>
+            <translation>只修复可见部分，用来判断设置是否合适</translation>
         </message>
     </context>
     <context>

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from PySide6.QtCore import QIODevice, QRectF, QSaveFile, Qt, QTimer, QUrl, Signal
+from PySide6.QtCore import QEvent, QIODevice, QRectF, QSaveFile, Qt, QTimer, QUrl, Signal
 from PySide6.QtGui import QDesktopServices, QPainter, QPixmap, QResizeEvent
 from PySide6.QtWidgets import (
+    QBoxLayout,
     QComboBox,
     QFileDialog,
     QFrame,
@@ -41,13 +42,22 @@ from gui.vivid import pair_of, vivid_config
 from gui.widgets.alpha_slider import AlphaSlider
 from gui.widgets.banner import Banner
 from gui.widgets.check_box import CheckBox
+from gui.widgets.elided_label import ElidedLabel
 from gui.widgets.loss_plot import Curve, LossPlot
 from gui.widgets.run_list import RunDelegate
+from gui.widgets.view_tools import tool_button
 from gui.widgets.vivid_dialog import VividDialog
 
 LOOK_MS = 2000
 """How often the folder of runs is looked at while the page is shown."""
 REDRAW_MS = 100
+SIDE_WIDTHS = (200, 260)
+"""Least and most, of the list."""
+RUN_WIDTH = 670
+"""What a training needs before the list gets more than its least."""
+NAME_WIDTH = 160
+"""Below that the buttons beside the name go below it."""
+TONE = int(Qt.ItemDataRole.UserRole)
 CAPTION = 20
 """Pixels above a preview for the names of its panels."""
 CONFIGS = "configs"
@@ -89,9 +99,8 @@ class RunsPage(QWidget):
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(0)
-        side = QFrame()
+        self._side = side = QFrame()
         side.setObjectName("list")
-        side.setFixedWidth(260)
         column = QVBoxLayout(side)
         column.setContentsMargins(0, SPACE, 0, SPACE)
         title = QLabel(self.tr("Trainings"))
@@ -131,17 +140,17 @@ class RunsPage(QWidget):
         column.setSpacing(SPACE + 4)
         self.banner = Banner()
         column.addWidget(self.banner)
-        head = QHBoxLayout()
+        self._head = QBoxLayout(QBoxLayout.Direction.LeftToRight)
         names = QVBoxLayout()
         names.setSpacing(2)
-        self._name = QLabel()
+        self._name = ElidedLabel()
         self._name.setFont(sized(self.font(), 1.5, strong=True))
         self._name.setTextFormat(Qt.TextFormat.PlainText)
-        self._state = QLabel()
+        self._state = ElidedLabel()
         self._state.setProperty("tone", "muted")
         names.addWidget(self._name)
         names.addWidget(self._state)
-        head.addLayout(names, 1)
+        self._head.addLayout(names, 1)
         self.pause_button = QPushButton(self.tr("&Pause"))
         self.pause_button.clicked.connect(self._pause)
         self.stop_button = QPushButton(self.tr("&Stop"))
@@ -162,9 +171,13 @@ class RunsPage(QWidget):
         self.folder_action = menu.addAction(self.tr("Show the folder"), self._show_folder)
         menu.setToolTipsVisible(True)
         self.more_button.setMenu(menu)
+        self._actions = QHBoxLayout()
+        self._actions.setSpacing(SPACE)
         for button in (self.pause_button, self.stop_button, self.save_button, self.more_button, self.use_button):
-            head.addWidget(button)
-        column.addLayout(head)
+            self._actions.addWidget(button)
+        self._head.addLayout(self._actions)
+        self._head.setAlignment(self._actions, Qt.AlignmentFlag.AlignLeft)
+        column.addLayout(self._head)
         column.addLayout(self._build_tiles())
         column.addWidget(self._build_plot(), 3)
         lower = QHBoxLayout()
@@ -190,7 +203,7 @@ class RunsPage(QWidget):
             card = QFrame()
             card.setObjectName("card")
             inner = QVBoxLayout(card)
-            inner.setContentsMargins(2 * SPACE, SPACE + 2, 2 * SPACE, SPACE + 2)
+            inner.setContentsMargins(SPACE + 4, SPACE + 2, SPACE + 4, SPACE + 2)
             inner.setSpacing(2)
             label = QLabel(text)
             label.setProperty("tone", "muted")
@@ -212,7 +225,7 @@ class RunsPage(QWidget):
         row = QHBoxLayout()
         self.curve_box = QComboBox()
         self.curve_box.setAccessibleName(self.tr("Which curves"))
-        self.curve_box.setMinimumWidth(200)
+        self.curve_box.setMinimumWidth(120)
         self.curve_box.currentIndexChanged.connect(self._show_curves)
         self.log_box = CheckBox(self.tr("&Logarithmic"))
         self.smooth_slider = AlphaSlider()
@@ -223,7 +236,7 @@ class RunsPage(QWidget):
         self.overlay_box = CheckBox(self.tr("With &all trainings"))
         self.overlay_box.setToolTip(self.tr("Draw the same curve of every training in the list"))
         self.overlay_box.toggled.connect(self._overlay)
-        self.export_button = QPushButton(self.tr("E&xport…"))
+        self.export_button = tool_button("drop", self.tr("Export the curves…"))
         self.export_button.clicked.connect(self._export)
         self.plot = LossPlot()
         self.log_box.toggled.connect(self.plot.set_log)
@@ -283,6 +296,27 @@ class RunsPage(QWidget):
         self._said = 0
         column.addWidget(self.sentences)
         return card
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        least, most = SIDE_WIDTHS
+        self._side.setFixedWidth(max(least, min(most, event.size().width() - RUN_WIDTH)))
+        self._arrange()
+
+    def changeEvent(self, event: QEvent) -> None:
+        """What is coloured by hand goes with the theme."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange:
+            for row in range(self.sentences.count()):
+                self._tint(self.sentences.item(row))
+            self._show_preview()
+
+    def _arrange(self) -> None:
+        """Where there is little room, the buttons stand below the name."""
+        room = self.width() - self._side.width() - 6 * SPACE
+        beside = self._actions.sizeHint().width() + NAME_WIDTH <= room
+        direction = QBoxLayout.Direction.LeftToRight if beside else QBoxLayout.Direction.TopToBottom
+        if self._head.direction() != direction:
+            self._head.setDirection(direction)
 
     # Following
 
@@ -385,12 +419,14 @@ class RunsPage(QWidget):
             return
         run, status = tail.run, tail.status
         self._name.setText(tail.folder.name)
+        self._name.setToolTip(tail.folder.name)
         facts = [self._status_line(run, status), run.stage, f"{run.device} {run.precision}".strip()]
         if run.parameters:
             facts.append(self.tr("{n} parameters").format(n=whole(run.parameters)))
         if run.pictures:
             facts.append(pictures(run.pictures))
         self._state.setText(" · ".join(fact for fact in facts if fact))
+        self._state.setToolTip(self._state.text())
         self._show_tiles(run)
         live = status in ("running", "paused")
         self.pause_button.setVisible(live or status in ("stopped", "crashed", "failed"))
@@ -399,6 +435,7 @@ class RunsPage(QWidget):
         self.stop_button.setVisible(live)
         self.save_button.setVisible(live)
         self.use_button.setEnabled(bool(run.models))
+        self._arrange()
         if self._pair_key != (tail.folder, run.saved):
             self._pair_key, self._pair = (tail.folder, run.saved), pair_of(tail.folder, run.saved)
         pair = self._pair
@@ -534,8 +571,12 @@ class RunsPage(QWidget):
     def _add_sentence(self, sentence: Sentence) -> None:
         when = time.strftime("%H:%M", time.localtime(sentence.time))
         item = QListWidgetItem(f"{when}  {self._words(sentence)}")
-        item.setForeground(colour(self.palette(), "text" if sentence.tone == "muted" else sentence.tone))
+        item.setData(TONE, "text" if sentence.tone == "muted" else sentence.tone)
+        self._tint(item)
         self.sentences.insertItem(0, item)
+
+    def _tint(self, item: QListWidgetItem) -> None:
+        item.setForeground(colour(self.palette(), item.data(TONE)))
 
     def _words(self, sentence: Sentence) -> str:
         first, second = (*sentence.facts, "", "")[:2]

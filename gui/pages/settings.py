@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 from msgspec.structs import replace
-from PySide6.QtCore import Qt, Signal, qVersion
+from PySide6.QtCore import QRectF, Qt, Signal, qVersion
+from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import (
     QComboBox,
     QFrame,
@@ -22,10 +23,10 @@ from PySide6.QtWidgets import (
 )
 
 from engine import wire
-from gui import about, icons
+from gui import about, icons, sentences
 from gui.commands import run_command
 from gui.settings import Settings
-from gui.theme import SPACE, sized
+from gui.theme import SPACE, colour, sized
 from gui.widgets.check_box import CheckBox
 
 
@@ -322,6 +323,8 @@ def _flat(value: object) -> str:
         return "\n".join(f"{key}: {_flat(inner)}" for key, inner in value.items())
     if isinstance(value, list):
         return ("\n" if any(isinstance(inner, dict) for inner in value) else ", ").join(_flat(inner) for inner in value)
+    if isinstance(value, float):
+        return sentences.about(value, 6)
     return "" if value is None else str(value)
 
 
@@ -348,16 +351,32 @@ def _table_card(title: str, rows: list[tuple[str, str]]) -> QFrame:
     return card
 
 
+class _Mark(QWidget):
+    """An icon that goes with the theme."""
+
+    def __init__(self, name: str, token: str) -> None:
+        super().__init__()
+        self._name = name
+        self._token = token
+        self.setFixedSize(18, 18)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        icons.draw(painter, self._name, QRectF(self.rect()), colour(self.palette(), self._token))
+        painter.end()
+
+
 def _finding_card(finding: Finding) -> QFrame:
     tone, title, text, hint = finding
     card = QFrame()
     card.setObjectName("card")
     row = QHBoxLayout(card)
     row.setContentsMargins(2 * SPACE, SPACE + 2, 2 * SPACE, SPACE + 2)
-    mark = QLabel()
-    name, token = {"good": ("check", "good"), "bad": ("warning", "bad")}.get(tone, ("info", "muted"))
-    mark.setPixmap(icons.icon(name, token).pixmap(18, 18))
-    row.addWidget(mark, 0, Qt.AlignmentFlag.AlignTop)
+    row.addWidget(
+        _Mark(*{"good": ("check", "good"), "bad": ("warning", "bad")}.get(tone, ("info", "muted"))),
+        0,
+        Qt.AlignmentFlag.AlignTop,
+    )
     words = QVBoxLayout()
     words.setSpacing(2)
     head = QLabel(title)

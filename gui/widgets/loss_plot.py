@@ -22,6 +22,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QLabel, QSizePolicy, QWidget
 
+from gui.sentences import about, whole
 from gui.state.run import Numbers
 from gui.theme import colour, sized
 
@@ -68,7 +69,7 @@ class LossPlot(QLabel):
 
     def set_curves(self, curves: list[Curve]) -> None:
         self._curves = [curve for curve in curves if len(curve.x)]
-        last = [f"{curve.name} {curve.y[-1]:.4g}" for curve in self._curves]
+        last = [f"{curve.name} {about(curve.y[-1], 4)}" for curve in self._curves]
         self.setAccessibleDescription(", ".join(last))
         self.update()
 
@@ -129,7 +130,7 @@ class LossPlot(QLabel):
             painter.setPen(grid)
             painter.drawLine(QPointF(x, area.top()), QPointF(x, area.bottom()))
             painter.setPen(ink)
-            label = f"{tick / 1000:g}k" if tick >= 10000 else f"{tick:g}"
+            label = f"{about(tick / 1000, 6)}k" if tick >= 10000 else about(tick, 6)
             painter.drawText(QRectF(x - 40, area.bottom() + 5, 80, 16), Qt.AlignmentFlag.AlignHCenter, label)
         for tick in _log_ticks(*values) if self._log else _ticks(*values, 5):
             y = self._place(tick, values, area)
@@ -137,7 +138,7 @@ class LossPlot(QLabel):
             painter.drawLine(QPointF(area.left(), y), QPointF(area.right(), y))
             painter.setPen(ink)
             box = QRectF(0, y - 9, LEFT - 8, 18)
-            painter.drawText(box, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, f"{tick:.3g}")
+            painter.drawText(box, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, about(tick, 3))
 
     def _paint_curve(
         self, painter: QPainter, area: QRectF, columns: _Columns, values: tuple[float, float], hue: QColor
@@ -189,11 +190,11 @@ class LossPlot(QLabel):
             row = int(np.clip(np.searchsorted(curve.x, at), 0, len(curve.x) - 1))
             if row and at - curve.x[row - 1] < curve.x[row] - at:
                 row -= 1
-            lines.append((f"{curve.name} {curve.y[row]:.4g}", QColor(HUES[number % len(HUES)])))
+            lines.append((f"{curve.name} {about(curve.y[row], 4)}", QColor(HUES[number % len(HUES)])))
         painter.setPen(colour(palette, "muted"))
         painter.drawLine(QPointF(self._pointer.x(), area.top()), QPointF(self._pointer.x(), area.bottom()))
         metrics = painter.fontMetrics()
-        width = max(metrics.horizontalAdvance(text) for text, _ink in [*lines, (f"{at:.0f}", QColor())]) + 20
+        width = max(metrics.horizontalAdvance(text) for text, _ink in [*lines, (whole(round(at)), QColor())]) + 20
         box = QRectF(self._pointer.x() + 10, area.top() + 26, width, 18 * (len(lines) + 1) + 8)
         if box.right() > area.right():
             box.moveRight(self._pointer.x() - 10)
@@ -201,7 +202,7 @@ class LossPlot(QLabel):
         painter.setBrush(colour(palette, "raised"))
         painter.drawRoundedRect(box, 6, 6)
         painter.setPen(colour(palette, "muted"))
-        painter.drawText(QPointF(box.left() + 10, box.top() + 17), f"{at:.0f}")
+        painter.drawText(QPointF(box.left() + 10, box.top() + 17), whole(round(at)))
         for number, (text, ink) in enumerate(lines):
             painter.setPen(ink)
             painter.drawText(QPointF(box.left() + 10, box.top() + 35 + 18 * number), text)

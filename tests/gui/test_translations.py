@@ -79,7 +79,7 @@ def test_keys_under_one_roof_differ(language: str) -> None:
                       ("&Back", "&Start training", "&Name", "&Iterations of each stage", "&Pictures a step",
                        "Side of a &crop", "&VGG weights")),
         "RunsPage": (("&New training…", "&Other folder…", "&Pause", "&Stop", "Sa&ve now", "&More", "&Use this model",
-                      "&Logarithmic", "With &all trainings", "E&xport…"),),
+                      "&Logarithmic", "With &all trainings"),),
         "SettingsPage": (("&Appearance", "&Language", "&Compute with", "&Precision",
                           "&Start restoring as soon as pictures are dropped", "&Notify when a long job is done"),),
     }  # fmt: skip
@@ -164,7 +164,7 @@ def test_nothing_that_is_shown_bypasses_the_translation(
         window.begin(pictures)
         page = window.restore_page
         qtbot.waitUntil(lambda: bool(page._models) and "live" in page._overlays, timeout=15000)
-        page.start_button.click()
+        page.side.start_button.click()
         qtbot.waitUntil(lambda: all(i.state == "done" for i in window.session.queue.items), timeout=15000)
         train = window.train_page
         folder = Path(pictures[0]).parent

@@ -12,13 +12,15 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import QMimeData, QObject, Qt, QUrl
 from PySide6.QtGui import QAccessible
-from PySide6.QtWidgets import QAbstractButton, QApplication, QLabel, QWidget
+from PySide6.QtWidgets import QAbstractButton, QApplication, QLabel, QScrollArea, QWidget
 from pytestqt.qtbot import QtBot
 
 import gui
 from engine import wire_training as training
 from gui import theme
-from gui.settings import Settings
+from gui.app import install_translations
+from gui.settings import Language, Settings
+from gui.state.run import Sentence
 from gui.window import Window, _takes
 
 Open = Callable[..., Window]
@@ -92,6 +94,60 @@ def test_every_page_opens_in_both_themes_by_keyboard(qtbot: QtBot, qapp: QApplic
             assert window.pages.currentIndex() == number
             window.grab()
     window.rail.choose(0)
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+@pytest.mark.parametrize("width", [960, 1024])
+def test_in_a_small_window_no_button_is_cut_off(
+    qapp: QApplication, open_window: Open, pictures: list[str], tmp_path: Path, language: Language, width: int
+) -> None:
+    """960: a screen of 1920 pixels at a scale of two. Chinese is shorter."""
+    installed = install_translations(qapp, language)
+    window = open_window(settings=Settings(start_at_once=False, runs_folder=str(tmp_path / "runs")))
+    window.resize(width, 640)
+    page, runs = window.restore_page, window.runs_page
+    window.session.add_paths(pictures[:1])
+    run = tmp_path / "runs" / "a training of mine with a very long name, of which the middle is left out"
+    run.mkdir(parents=True)
+    (run / training.CONFIG_FILE).write_text(training.format_config(training.TrainingConfig()))
+    window._training_started(str(run))
+    runs._tiles["progress"].setText("40.000 / 40.000")
+    runs._tiles["quality"].setText("31,82 dB (+0,33)")
+    for button in (page.side.results_button, page.side.cancel_button):
+        button.show()
+    for button in (runs.pause_button, runs.stop_button, runs.save_button):
+        button.show()
+    page.side._arrange()
+    runs._arrange()
+    for number in range(window.pages.count()):
+        window.rail.choose(number)
+        qapp.processEvents()
+        shown = [b for b in window.pages.currentWidget().findChildren(QAbstractButton) if b.isVisible()]
+        cut = [b.accessibleName() or b.text() for b in shown if b.width() < b.minimumSizeHint().width()]
+        assert cut == []
+    assert window.width() == width
+    window._training_started(str(run))
+    qapp.processEvents()
+    (area,) = [area for area in runs.findChildren(QScrollArea) if area.isVisible()]
+    assert area.horizontalScrollBar().maximum() == 0, "nothing lies outside"
+    window.rail.choose(0)
+    assert page.tools.try_button.text() == "", "a picture stands for its words"
+    window.resize(1280, 800)
+    qapp.processEvents()
+    assert page.tools.try_button.text() != ""
+    for translator in installed:
+        qapp.removeTranslator(translator)
+
+
+def test_what_was_coloured_by_hand_goes_with_the_theme(qapp: QApplication, open_window: Open) -> None:
+    window = open_window()
+    page = window.runs_page
+    page._add_sentence(Sentence(time=0.0, kind="stage", facts=("psnr",)))
+    page._add_sentence(Sentence(time=0.0, kind="finished", facts=("1",), tone="good"))
+    for name, tokens in (("dark", theme.DARK), ("light", theme.LIGHT)):
+        theme.apply(qapp, name)
+        colours = [page.sentences.item(row).foreground().color().name() for row in range(2)]
+        assert colours == [tokens.good, tokens.text]
 
 
 @pytest.mark.parametrize("tokens", [theme.LIGHT, theme.DARK])

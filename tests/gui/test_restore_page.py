@@ -168,7 +168,12 @@ def test_one_broken_file_fails_alone_with_its_sentence(
     window = open_window()
     window.session.add_paths([pictures[0], str(broken), pictures[1]])
     qtbot.waitUntil(lambda: states(window) == ["done", "failed", "done"], timeout=WAIT)
-    assert "broken.jpg" in window.restore_page.banner.text()
+    assert window.restore_page.banner.text().count("broken.jpg") == 1, "the sentence names it itself"
+    side = window.restore_page.side
+    tones = [button.property("tone") for button in (side.results_button, side.start_button)]
+    assert tones == ["primary", ""], "what came of it stands out, not to make it once more"
+    window.session.add_paths(pictures[2:])
+    assert (side.start_button.property("tone"), side.results_button.isVisible()) == ("primary", False)
 
 
 def test_cancel_pause_and_retry(

@@ -37,7 +37,7 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     licence: str = ""
     attribution: list[str] = []
     recipe: str = ""
-    """Hash of the training configuration."""
+    """Hash of all in the training configuration that makes the weights; see docs/training.md."""
     description: str = ""
     role: Literal["", "psnr", "gan", "blend"] = ""
     partner: str = ""

@@ -15,8 +15,8 @@ from PySide6.QtWidgets import (
     QButtonGroup,
     QComboBox,
     QFileDialog,
-    QFormLayout,
     QFrame,
+    QGridLayout,
     QHBoxLayout,
     QLabel,
     QLineEdit,
@@ -281,23 +281,27 @@ class TrainPage(QWidget):
         card = QFrame()
         card.setObjectName("card")
         card.setMaximumWidth(420)
-        form = QFormLayout(card)
+        form = QGridLayout(card)  # a form layout does not put a label beside the middle of a higher field
         form.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
         form.setSpacing(SPACE + 4)
-        form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        form.setColumnStretch(1, 1)
         self.name_edit = QLineEdit()
         self.iterations_number = NumberBox(1, 10_000_000)
         self.batch_number = NumberBox(1, 1024)
         self.crop_number = NumberBox(16, 1024)
         self.crop_number.setSingleStep(8)
-        for text, field in (
+        fields = (
             (self.tr("&Name"), self.name_edit),
             (self.tr("&Iterations of each stage"), self.iterations_number),
             (self.tr("&Pictures a step"), self.batch_number),
             (self.tr("Side of a &crop"), self.crop_number),
-        ):
+        )
+        for place, (text, field) in enumerate(fields):
+            label = QLabel(text)
+            label.setBuddy(field)
             field.setAccessibleName(text.replace("&", ""))
-            form.addRow(text, field)
+            form.addWidget(label, place, 0)
+            form.addWidget(field, place, 1)
         for number in (self.iterations_number, self.batch_number, self.crop_number):
             number.valueChanged.connect(self._size_changed)
         self.weights_edit = QLineEdit()
@@ -311,11 +315,12 @@ class TrainPage(QWidget):
         weights = QHBoxLayout()
         weights.addWidget(self.weights_edit, 1)
         weights.addWidget(self.weights_button)
-        form.addRow(self._weights_label, weights)
+        form.addWidget(self._weights_label, len(fields), 0)
+        form.addLayout(weights, len(fields), 1)
         self._estimate = QLabel()
         self._estimate.setFont(sized(self.font(), 1.1, strong=True))
         self._estimate.setWordWrap(True)
-        form.addRow(self._estimate)
+        form.addWidget(self._estimate, len(fields) + 1, 0, 1, 2)
         self.config_text = QPlainTextEdit()
         self.config_text.setReadOnly(True)
         self.config_text.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtWidgets import QSpinBox, QWidget
 
-MARGIN = 6
+MARGIN = 9
 """Pixels: a style sheet's padding does not reach the text inside."""
 
 

@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 from PySide6.QtCore import QRectF
-from PySide6.QtWidgets import QPushButton
+from PySide6.QtWidgets import QApplication, QLabel, QPushButton
 from pytestqt.qtbot import QtBot
 
 from engine import wire_training as training
+from gui import theme
 from gui.pages.train import ADAPT, TrainPage, free_folder
 from gui.set_aside import put_back, set_aside
 from gui.state.library import Model
@@ -59,6 +60,16 @@ def test_every_purpose_names_a_preset_that_exists(page: TrainPage) -> None:
     assert page.paper_box.isEnabled()
     papers = [page.paper_box.itemData(row) for row in range(page.paper_box.count())]
     assert {preset[:2] for preset in papers} == {"s0", "s1", "s2", "s3", "s4"}
+
+
+def test_the_words_stand_beside_the_middle_of_their_fields(page: TrainPage, qapp: QApplication) -> None:
+    theme.apply(qapp, "light")
+    page._show_step(3)
+    qapp.processEvents()
+    labels = [label for label in page.findChildren(QLabel) if label.isVisible() and label.buddy() is not None]
+    assert len(labels) >= 4
+    for label in labels:
+        assert abs(label.geometry().center().y() - label.buddy().geometry().center().y()) <= 1, label.text()
 
 
 def test_my_own_pictures_start_from_a_finished_model_and_say_so_when_there_is_none(page: TrainPage) -> None:

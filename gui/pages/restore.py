@@ -50,6 +50,7 @@ from gui.widgets.view_tools import ViewTools
 LIST_WIDTHS = (200, 292)
 """Least and most: in a small window the list gives room to the picture."""
 PICTURE_WIDTH = 344
+"""Pixels that the bar above the picture needs."""
 PREVIEW_SIDE = 160
 """Source pixels: the visible region is previewed whole up to this side, beyond it its middle."""
 BLENDS = (0.0, 0.25, 0.5, 0.75, 1.0)

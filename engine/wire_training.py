@@ -158,8 +158,8 @@ class LossConfig(_Config, frozen=True):
     """perceptual: what the weights expect: BGR 0..255 minus means, or RGB normalised."""
     layers: dict[str, float] = msgspec.field(default_factory=lambda: {"conv5_4": 1.0})
     """perceptual: layer -> weight; convN_M before its activation, reluN_M after."""
-    criterion: Literal["l1", "l2"] = "l1"
-    """perceptual: distance between features."""
+    criterion: Literal["l1", "l2", "direction"] = "l1"
+    """perceptual: distance between features; direction: between what they are scaled to length 1, as LPIPS does."""
 
 
 class DiscriminatorConfig(_Config, frozen=True):

@@ -103,6 +103,31 @@ def test_features_are_those_of_torchvisions_network(network: str, layer: str, tm
     assert float(loss(x, y)) == pytest.approx(expected.item(), rel=1e-5)
 
 
+def test_directions_of_features_are_compared_as_lpips_does_before_its_learned_weights(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    reference = make_weights("vgg16", path, {"convention": "caffe"})[:4]
+    loss = PerceptualLoss(
+        LossConfig(
+            kind="perceptual",
+            network="vgg16",
+            weights_file=str(path),
+            layers={"relu1_2": 0.5},
+            criterion="direction",
+        )
+    )
+    torch.manual_seed(0)
+    x, y = torch.rand(2, 3, 12, 16), torch.rand(2, 3, 12, 16)
+    features = [reference(loss.features.prepare(picture)).detach().double().numpy() for picture in (x, y)]
+    units = [array / np.linalg.norm(array, axis=1, keepdims=True) for array in features]
+    cosine = (units[0] * units[1]).sum(1)
+    assert float(loss(x, y)) == pytest.approx(0.5 * (2 - 2 * cosine).mean(), rel=1e-4)
+
+    dark = torch.zeros(1, 3, 12, 16, requires_grad=True)
+    loss(dark, y[:1]).backward()  # type: ignore[no-untyped-call]
+    assert dark.grad is not None
+    assert dark.grad.isfinite().all()
+
+
 def test_the_last_layer_before_activation_is_conv5_4_of_vgg19() -> None:
     names = layer_names("vgg19")
     assert names["conv5_4"] == 34

@@ -34,7 +34,7 @@ from engine.models.files import weights_hash
 from engine.models.library import default_model, find_by_hash, find_model, load, stamp_of
 from engine.models.model import Model
 from engine.options import check_options
-from engine.runtime.choose import open_session, uses_a_gpu
+from engine.runtime.choose import open_session
 from engine.runtime.session import Losable, Session, SessionInfo, Talkative
 from engine.tiling.augment import AugmentedSession
 from engine.tiling.run import TilingSettings, restore_tiles
@@ -196,7 +196,7 @@ class Restorer:
     def model_for(self, options: RestoreOptions) -> Model:
         """The model that the options name, blended with its partner where an alpha is given."""
         check_options(options)
-        key = (*_own_key(options), options.partner, stamp_of(options.partner), options.alpha)
+        key = (options.model, stamp_of(options.model), options.partner, stamp_of(options.partner), options.alpha)
         with self._loading:
             if key not in self._models:
                 self._models[key] = self._load(options)
@@ -206,8 +206,9 @@ class Restorer:
 
     def _load(self, options: RestoreOptions) -> Model:
         if options.alpha is None:
-            return _named_model(options)
-        model, own_hash = self._half(_own_key(options), lambda: _named_model(options))
+            return _named_model(options.model)
+        own_key = (options.model, stamp_of(options.model))
+        model, own_hash = self._half(own_key, lambda: _named_model(options.model))
         partner_key = (options.partner or ("partner of", own_hash), stamp_of(options.partner))
         partner, partner_hash = self._half(partner_key, lambda: _partner_of(model, options.partner))
         return blend(model, partner, options.alpha, (own_hash, partner_hash))
@@ -291,16 +292,8 @@ def _check_device(session: Session) -> None:
         session.check()
 
 
-def _own_key(options: RestoreOptions) -> tuple[object, ...]:
-    """Equal for options that mean the same model, whatever they blend it with."""
-    chosen = options.model or uses_a_gpu(options.backend, options.device)
-    return chosen, stamp_of(options.model)
-
-
-def _named_model(options: RestoreOptions) -> Model:
-    if options.model:
-        return find_model(options.model)
-    return default_model(on_a_gpu=uses_a_gpu(options.backend, options.device))
+def _named_model(name: str) -> Model:
+    return find_model(name) if name else default_model()
 
 
 def _partner_of(model: Model, name: str) -> Model:

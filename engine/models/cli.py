@@ -18,7 +18,6 @@ from engine.models.foreign import name_from
 from engine.models.library import Entry
 from engine.models.model import Model
 from engine.models.presets import DISCRIMINATORS, PRESETS
-from engine.runtime.choose import uses_a_gpu
 
 
 def add_models_parser(subparsers: Subparsers) -> None:
@@ -75,7 +74,6 @@ def run_list(_arguments: argparse.Namespace, out: Output) -> int:
         for entry in entries
     ]
     out.table(rows, ("Model", "Network", "Scale", "Parameters", "From"))
-    default = library.default_entry(on_a_gpu=uses_a_gpu()).card.name
     damaged = library.list_unreadable()
     for file in damaged:
         out.warn(f"pellucid: {file.problem}")
@@ -83,11 +81,11 @@ def run_list(_arguments: argparse.Namespace, out: Output) -> int:
         {
             "models": len(entries),
             "library": str(library.library_folder()),
-            "default": default,
+            "default": library.default_entry().card.name,
             "unreadable": [{"path": str(file.path), "problem": file.problem} for file in damaged],
         }
     )
-    out.say(f"\nThe default is {default}. Yours are in {library.library_folder()}.")
+    out.say(f"\nThe default is {library.default_entry().card.name}. Yours are in {library.library_folder()}.")
     return DONE
 
 

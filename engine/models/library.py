@@ -21,9 +21,7 @@ from engine.models.files import FOREIGN, check_name, read_card, read_model, unre
 from engine.models.foreign import ENDINGS, name_from, read_any_model
 from engine.models.model import Model
 
-PREFERRED = ("photo-compact",)
-PREFERRED_ON_A_GPU = ("photo-quality", *PREFERRED)
-"""There nobody notices that it is twice the work."""
+PREFERRED = "photo-compact"
 BUNDLED_FOLDER = Path(__file__).parent / "bundled"
 
 
@@ -146,22 +144,21 @@ def load(entry: Entry) -> Model:
     return read_model(entry.path)
 
 
-def default_model(*, on_a_gpu: bool) -> Model:
+def default_model() -> Model:
     """What is used when nobody chose: the preferred model, else the best network here, else lanczos."""
-    return load(default_entry(on_a_gpu=on_a_gpu))
+    return load(default_entry())
 
 
-def default_entry(*, on_a_gpu: bool) -> Entry:
+def default_entry() -> Entry:
     """Networks that run without torch come first; among them bundled, measured, then fast ones."""
     entries = list_models()
-    networks = {entry.card.name: entry for entry in entries if entry.path and entry.card.architecture != FOREIGN}
-    for name in PREFERRED_ON_A_GPU if on_a_gpu else PREFERRED:
-        if name in networks:
-            return networks[name]
+    networks = [entry for entry in entries if entry.path is not None and entry.card.architecture != FOREIGN]
+    for entry in networks:
+        if entry.card.name == PREFERRED:
+            return entry
     if networks:
         return min(
-            networks.values(),
-            key=lambda entry: (not entry.bundled, not entry.card.scores, entry.card.parameters, entry.path),
+            networks, key=lambda entry: (not entry.bundled, not entry.card.scores, entry.card.parameters, entry.path)
         )
     return next(entry for entry in entries if entry.card.name == "lanczos")
 

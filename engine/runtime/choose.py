@@ -83,20 +83,15 @@ def cuda_devices() -> list[str]:
     return names
 
 
-def uses_a_gpu(backend: str = "", device: str = "") -> bool:
-    """Whether a network would run on a GPU here, with what is named and what is not."""
-    if backend == "openvino" or device == "cpu":
-        return False
-    return bool(device) or (_report_torch().available and bool(cuda_devices()) and _torch_has_cuda())
-
-
 def _choose_backend(card: Card, device: str) -> str:
     """A GPU is faster than any CPU; on the CPU OpenVINO is, wherever it knows the network."""
     torch_is_there = _report_torch().available
     if card.architecture == "foreign":
         return "torch"
-    if uses_a_gpu(device=device):
+    if device not in ("", "cpu"):
         return _fastest_on_a_gpu() if torch_is_there else "torch"
+    if not device and torch_is_there and cuda_devices() and _torch_has_cuda():
+        return _fastest_on_a_gpu()
     return "torch" if torch_is_there and not _report_openvino().available else "openvino"
 
 

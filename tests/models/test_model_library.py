@@ -22,7 +22,7 @@ from engine.models.model import Model
 
 def test_an_empty_library_still_has_the_classical_models(library_folder: Path) -> None:
     assert [entry.card.name for entry in library.list_models()] == ["bicubic", "lanczos"]
-    assert library.default_model(on_a_gpu=False).card.name == "lanczos"
+    assert library.default_model().card.name == "lanczos"
     assert not library_folder.exists()
 
 
@@ -107,24 +107,20 @@ def test_the_default_is_the_preferred_model_then_measured_then_fast_ones(
         )
 
     add("slow", architecture=(RRDBNET, RrdbNetArgs(features=8, growth=4, blocks=2)))
-    assert library.default_model(on_a_gpu=False).card.name == "slow"
+    assert library.default_model().card.name == "slow"
     add("fast")
-    assert library.default_model(on_a_gpu=False).card.name == "fast"
+    assert library.default_model().card.name == "fast"
     add("measured", architecture=(RRDBNET, RrdbNetArgs(8, 4, 2)), scores=[Score("psnr", "Set5", 30.0, "y")])
-    assert library.default_model(on_a_gpu=False).card.name == "measured"
+    assert library.default_model().card.name == "measured"
     add("photo-compact")
-    assert library.default_model(on_a_gpu=False).card.name == "photo-compact"
-    assert library.default_model(on_a_gpu=True).card.name == "photo-compact"
-    add("photo-quality")
-    assert library.default_model(on_a_gpu=False).card.name == "photo-compact"
-    assert library.default_model(on_a_gpu=True).card.name == "photo-quality"
+    assert library.default_model().card.name == "photo-compact"
 
 
 def test_a_model_of_another_program_is_never_the_default(library_folder: Path, make_model: Any) -> None:
     model = make_model("strange")
     card = msgspec.structs.replace(model.card, architecture="foreign", arguments={})
     write_model(Model(card, model.weights), library_folder / "strange.safetensors")
-    assert library.default_model(on_a_gpu=False).card.name == "lanczos"
+    assert library.default_model().card.name == "lanczos"
 
 
 def test_a_damaged_file_in_the_folder_is_named_and_hides_nothing(library_folder: Path, make_model: Any) -> None:

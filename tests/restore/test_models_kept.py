@@ -13,7 +13,6 @@ from engine.models.files import write_model
 from engine.models.library import import_model
 from engine.models.model import Model
 from engine.restore import Restorer
-from engine.runtime import choose
 from engine.wire import RestoreOptions
 from tests.restore.conftest import small_model
 
@@ -48,19 +47,6 @@ def test_a_model_file_that_was_written_anew_is_read_again(library: Path, tmp_pat
         written = small_model("training", seed)
         write_model(written, path)
         assert same(restorer.model_for(RestoreOptions(model=str(path))), written)
-
-
-def test_where_nobody_named_a_model_it_depends_on_the_device_that_is_named(
-    library: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("photo-compact", "photo-quality"):
-        write_model(small_model(name, len(name)), library / f"{name}.safetensors")
-    monkeypatch.setattr(choose, "cuda_devices", lambda: ["A card"])
-    monkeypatch.setattr(choose, "_torch_has_cuda", lambda: True)
-    restorer = Restorer()
-    assert restorer.model_for(RestoreOptions(device="cpu")).card.name == "photo-compact"
-    assert restorer.model_for(RestoreOptions()).card.name == "photo-quality"
-    assert restorer.model_for(RestoreOptions(backend="openvino")).card.name == "photo-compact"
 
 
 def test_requests_are_taken_in_and_jobs_end_while_a_model_is_loaded(

@@ -190,20 +190,6 @@ def test_a_driver_that_is_not_there_means_no_cuda_devices(monkeypatch: pytest.Mo
     assert choose.cuda_devices() == []
 
 
-def test_a_gpu_is_used_where_there_is_one_unless_another_device_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choose, "cuda_devices", list)
-    assert not choose.uses_a_gpu()
-    assert choose.uses_a_gpu(device="cuda:1"), "somebody knows better: refused in a sentence when it is opened"
-    monkeypatch.setattr(choose, "cuda_devices", lambda: ["A card"])
-    monkeypatch.setattr(choose, "_torch_has_cuda", lambda: False)
-    assert not choose.uses_a_gpu()
-    monkeypatch.setattr(choose, "_torch_has_cuda", lambda: True)
-    assert choose.uses_a_gpu()
-    assert choose.uses_a_gpu("torch")
-    assert not choose.uses_a_gpu("openvino")
-    assert not choose.uses_a_gpu(device="cpu")
-
-
 def test_available_memory_respects_the_limit_of_the_process() -> None:
     resource = pytest.importorskip("resource")
     free = memory.available_memory()

@@ -8,7 +8,7 @@ values of the first layer, else asked for.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal, cast
 
@@ -122,7 +122,7 @@ def compare_directions(made: Tensor, true: Tensor) -> Tensor:
     return (unit(made) - unit(true)).square().sum(1).mean()
 
 
-DISTANCES = {"l1": F.l1_loss, "l2": F.mse_loss, "direction": compare_directions}
+DISTANCES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"l1": F.l1_loss, "l2": F.mse_loss, "direction": compare_directions}
 
 
 class PerceptualLoss(nn.Module):

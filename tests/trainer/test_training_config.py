@@ -31,7 +31,6 @@ from trainer.generator import describe_generator
 PERCEPTUAL = {
     "face-compact-vivid": "0.losses.1",
     "photo-compact-vivid": "0.losses.1",
-    "photo-quality-vivid": "0.losses.1",
     "my-photos-gan": "1.losses.1",
     "s1-gan": "0.losses.1",
     "s3": "1.losses.0",

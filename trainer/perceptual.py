@@ -122,7 +122,11 @@ def compare_directions(made: Tensor, true: Tensor) -> Tensor:
     return (unit(made) - unit(true)).square().sum(1).mean()
 
 
-DISTANCES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"l1": F.l1_loss, "l2": F.mse_loss, "direction": compare_directions}
+DISTANCES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "l1": F.l1_loss,
+    "l2": F.mse_loss,
+    "direction": compare_directions,
+}
 
 
 class PerceptualLoss(nn.Module):

@@ -12,6 +12,9 @@ from gui.theme import SPACE, set_tone, sized
 from gui.widgets.compare_view import CompareView
 from gui.widgets.elided_label import ElidedLabel
 
+NAME_LETTERS = 10
+"""So many letters of the picture's name have room before the widest button has words."""
+
 
 class ViewTools(QFrame):
     mode_chosen = Signal(str)
@@ -71,7 +74,8 @@ class ViewTools(QFrame):
         if button.text():
             self._try_width = button.sizeHint().width()
         others = self.minimumSizeHint().width() - button.minimumSizeHint().width()
-        fits = others + self._try_width <= event.size().width()
+        name = NAME_LETTERS * self.title.fontMetrics().averageCharWidth()
+        fits = others + name + self._try_width <= event.size().width()
         if fits != bool(button.text()):
             button.setText(self._try_words if fits else "")
             button.setIcon(QIcon() if fits else icons.icon("try"))

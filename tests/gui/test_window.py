@@ -135,6 +135,11 @@ def test_in_a_small_window_no_button_is_cut_off(
     window.resize(1280, 800)
     qapp.processEvents()
     assert page.tools.try_button.text() != ""
+    for wide in (1152, 1280):
+        window.resize(wide, 720)
+        qapp.processEvents()
+        title = page.tools.title
+        assert title.width() >= title.fontMetrics().horizontalAdvance("old.jpg"), "a short name can be read"
     for translator in installed:
         qapp.removeTranslator(translator)
 
